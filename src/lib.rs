@@ -1,0 +1,7 @@
+//! The customer service window for messaging gateways.
+#![warn(missing_docs)]
+
+pub mod error;
+pub mod party;
+pub mod rules;
+pub mod time;
