@@ -4,4 +4,5 @@
 pub mod error;
 pub mod party;
 pub mod rules;
+pub mod store;
 pub mod time;

@@ -48,7 +48,7 @@ words!(EventKind {
 });
 
 /// The class of a send: what the platform takes it for, by its whole body.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(i32)]
 pub enum Class {
     /// Anything that needs an open window.
@@ -178,6 +178,8 @@ pub struct Status {
     pub code: Option<i64>,
     /// What the platform reports about the price.
     pub reported: Option<Reported>,
+    /// Which member of a group it is about (`recipient_participant_id`): each copy is delivered and charged by itself.
+    pub member: Option<Customer>,
 }
 
 /// Error codes that say that the window is closed: 131047, and 470 of the older platform (Meta, Error codes).

@@ -16,6 +16,8 @@ pub struct Message {
     pub sequence: u64,
     /// What the send itself said; `None` while only statuses were seen.
     pub sending: Option<Sending>,
+    /// One member's copy of a group message, which is charged by itself and never counted as a message of its own.
+    pub is_copy: bool,
     /// How far it came.
     pub progress: Progress,
     /// The first `delivered` or `read`.
@@ -43,6 +45,7 @@ impl Message {
             at,
             sequence,
             sending,
+            is_copy: false,
             progress: Progress::Accepted,
             delivered_at: None,
             in_window: false,

@@ -32,6 +32,7 @@ pub mod contact;
 pub mod conversation;
 pub mod decision;
 pub mod event;
+pub mod ledger;
 pub mod message;
 pub mod ruleset;
 pub mod window;

@@ -1,0 +1,195 @@
+//! The bytes of every key and record. Keys are written out here; values are a version byte and postcard.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Code, Error, Result};
+use crate::party::{Business, Customer};
+use crate::rules::contact::Contact;
+use crate::rules::event::{Category, TemplateName};
+use crate::rules::ledger::Line;
+use crate::rules::message::Message;
+use crate::store::Table;
+use crate::time::{Day, Timestamp};
+
+/// The version of the whole store: which tables there are, and what their keys look like.
+pub const FORMAT: u32 = 1;
+/// The version of the records' values.
+const RECORD: u8 = 1;
+
+/// A message id by its hash: ids are long, differ late, and are nobody's business.
+pub type IdHash = [u8; 16];
+
+/// The hash of a message id; of one member's copy of a group message, where a member is named.
+pub fn id_hash(id: &str, member: Option<&Customer>) -> IdHash {
+    let mut hash = Sha256::new_with_prefix(id);
+    if let Some(member) = member {
+        hash.update([0]);
+        hash.update(member.text());
+    }
+    let mut short = IdHash::default();
+    short.copy_from_slice(&hash.finalize()[..16]);
+    short
+}
+
+/// What stands under a customer's name.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Slot {
+    /// The contact itself.
+    Contact(Contact),
+    /// The name under which the contact is kept.
+    Alias(Customer),
+}
+
+/// What is known under a message id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum SeenId {
+    /// A customer's act of this time: all that counts is that it was seen.
+    Act(Timestamp),
+    /// A message of the business.
+    Message(Box<Message>),
+}
+
+impl SeenId {
+    /// When it happened.
+    pub fn at(&self) -> Timestamp {
+        match self {
+            SeenId::Act(at) => *at,
+            SeenId::Message(message) => message.at,
+        }
+    }
+}
+
+/// An entry of the ledger.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When it was written.
+    pub recorded_at: Timestamp,
+    /// The business's number.
+    pub business: Business,
+    /// The customer, until it is erased.
+    pub customer: Option<Customer>,
+    /// The message.
+    pub message: IdHash,
+    /// What it says.
+    pub line: Line,
+    /// 1, or -1 where it takes an earlier entry back.
+    pub count: i64,
+}
+
+/// A template of the catalogue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TemplateRecord {
+    /// Whether it may be sent; `None` while only its category was heard of.
+    pub approved: Option<bool>,
+    /// Its category.
+    pub category: Option<Category>,
+}
+
+/// What is known of a business number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NumberRecord {
+    /// A phone number id: the business account that it belongs to.
+    Belongs(u64),
+    /// A display number: the phone number id that it stands for.
+    Displays(Business),
+}
+
+/// The key of a contact: the number, then the customer, so that one number's contacts lie together.
+pub fn contact_key(business: Business, customer: &Customer) -> Vec<u8> {
+    let mut key = Vec::with_capacity(9 + customer.text().len() + 17);
+    key.extend_from_slice(&business.number().to_be_bytes());
+    key.push(customer.kind() as u8);
+    key.extend_from_slice(customer.text().as_bytes());
+    key
+}
+
+/// What the keys of all message ids of a contact begin with. Names hold no zero byte, so no contact's prefix begins another's.
+pub fn messages_prefix(business: Business, customer: &Customer) -> Vec<u8> {
+    let mut key = contact_key(business, customer);
+    key.push(0);
+    key
+}
+
+/// The key of a message id: beside its contact's other ids, so that what is written together lies together.
+pub fn message_key(business: Business, customer: &Customer, id: IdHash) -> Vec<u8> {
+    let mut key = messages_prefix(business, customer);
+    key.extend_from_slice(&id);
+    key
+}
+
+/// The key that leads from an outbound message id to its contact.
+pub fn id_key(business: Business, id: IdHash) -> Vec<u8> {
+    [&business.number().to_be_bytes()[..], &id].concat()
+}
+
+/// The key of a month's count of service messages.
+pub fn tier_key(business: Business, month: Day) -> Vec<u8> {
+    [&month.number().to_be_bytes()[..], &business.number().to_be_bytes()].concat()
+}
+
+/// The key of a template; long names are hashed, so that it always fits.
+pub fn template_key(account: u64, name: &TemplateName) -> Vec<u8> {
+    let hash = Sha256::new_with_prefix(&name.name).chain_update([0]).chain_update(&name.language).finalize();
+    [&account.to_be_bytes()[..], &hash[..16]].concat()
+}
+
+/// The key of a total: the day first, so that a report reads one stretch.
+///
+/// # Errors
+/// `Internal` when the line cannot be encoded.
+pub fn total_key(business: Business, line: &Line) -> Result<Vec<u8>> {
+    let mut key = line.day.number().to_be_bytes().to_vec();
+    key.extend_from_slice(&business.number().to_be_bytes());
+    key.extend_from_slice(&encode(line)?);
+    Ok(key)
+}
+
+/// The number and the line that a total's key was made of.
+///
+/// # Errors
+/// `Format` when the key is not ours.
+pub fn total_of(key: &[u8]) -> Result<(Business, Line)> {
+    let (Some(number), Some(line)) = (key.get(4..12).and_then(|bytes| bytes.try_into().ok()), key.get(12..)) else {
+        return Err(foreign(Table::Totals));
+    };
+    Ok((Business::from_number(u64::from_be_bytes(number)), decode(Table::Totals, line)?))
+}
+
+/// The bytes of a record.
+///
+/// # Errors
+/// `Internal` when it cannot be encoded.
+pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>> {
+    postcard::to_extend(record, vec![RECORD])
+        .map_err(|cause| Error::new(Code::Internal, format!("a record cannot be encoded: {cause}")))
+}
+
+/// A record from its bytes.
+///
+/// # Errors
+/// `Format` when a newer version wrote it, or it is damaged.
+pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
+    match bytes.split_first() {
+        Some((&RECORD, record)) => postcard::from_bytes(record).map_err(|_| foreign(table)),
+        Some((version, _)) => Err(Error::new(
+            Code::Format,
+            format!(
+                "table {}: a record of version {version}, this csw reads version {RECORD}; use the newer csw",
+                table.name()
+            ),
+        )),
+        None => Err(foreign(table)),
+    }
+}
+
+fn foreign(table: Table) -> Error {
+    Error::new(
+        Code::Format,
+        format!(
+            "table {}: a record cannot be read; the store is damaged or not csw's: restore it from a copy",
+            table.name()
+        ),
+    )
+}

@@ -1,0 +1,279 @@
+//! The embedded store: LMDB, shared by all processes of one host. The only file that names it.
+
+use std::borrow::Cow;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use heed::types::Bytes;
+use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithTls};
+
+use crate::error::{Code, Error, Result};
+use crate::store::codec::{self, FORMAT};
+use crate::store::{Read, Store, Table, Visit, Write};
+
+/// The address space that a new store reserves; the file grows with what is in it.
+const MAP_SIZE: usize = 64 << 30;
+/// Threads that may read at once, over all processes.
+const READERS: u32 = 1024;
+const FORMAT_KEY: &[u8] = b"format";
+
+type Tables = [Database<Bytes, Bytes>; Table::ALL.len()];
+
+/// A folder with an LMDB environment.
+pub struct LmdbStore {
+    env: Env<WithTls>,
+    tables: Tables,
+    path: PathBuf,
+    /// Set when a commit could not be synced: what is on disk is no longer certain, so nothing more is acknowledged.
+    suspect: AtomicBool,
+    /// Holds this process's byte of `csw.lock`.
+    _lock: File,
+}
+
+impl LmdbStore {
+    /// Opens the store in a folder, making both if they are not there (the folder with mode 0700, the files 0660: the folder decides who shares
+    /// the store). `relaxed` leaves the last commits to the operating system: a loss of power may take them, never more.
+    ///
+    /// # Errors
+    /// `Store` when the folder or its files cannot be used; `Format` when they are not ours or newer: they are left as they are.
+    pub fn open(path: &Path, relaxed: bool) -> Result<Self> {
+        let failed = |doing: &str, cause: &dyn std::fmt::Display| {
+            Error::new(Code::Store, format!("store {}: {doing}: {cause}", path.display()))
+        };
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(|cause| failed("its folder cannot be made; make it and give it to the gateway's user", &cause))?;
+        let lock = lock_process(path)?;
+        let is_new = prepare(&path.join("data.mdb"))
+            .and_then(|is_new| prepare(&path.join("lock.mdb")).map(|_| is_new))
+            .map_err(|cause| failed("its files cannot be opened; give them to the gateway's user or group", &cause))?;
+        let mut options = EnvOpenOptions::new();
+        options.max_dbs(Table::ALL.len() as u32).max_readers(READERS);
+        if is_new {
+            options.map_size(MAP_SIZE);
+        }
+        if relaxed {
+            // SAFETY: without the last sync of the meta page a loss of power takes back whole transactions, never parts.
+            unsafe { options.flags(EnvFlags::NO_META_SYNC) };
+        }
+        // SAFETY: the map is only touched through LMDB; the lock above keeps a second copy of this library in the process from opening the
+        // folder again; that it lies on a local file system is said in the README.
+        let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
+        let tables = open_tables(&env).map_err(|cause| open_error(path, &cause))??;
+        let store = LmdbStore { env, tables, path: path.to_owned(), suspect: AtomicBool::new(false), _lock: lock };
+        store.tidy()?;
+        Ok(store)
+    }
+
+    fn fault(&self, cause: &heed::Error) -> Error {
+        let advice = match cause {
+            heed::Error::Mdb(MdbError::MapFull) => "it is full; copy it into a larger one with `csw grow`".to_owned(),
+            heed::Error::Mdb(MdbError::ReadersFull) => {
+                format!("more than {READERS} threads read at once; use fewer workers")
+            }
+            heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound | MdbError::Panic) => {
+                "it is damaged; stop the gateway and restore it from a copy".to_owned()
+            }
+            heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC) => {
+                "the disk is full; free some space".to_owned()
+            }
+            other => other.to_string(),
+        };
+        Error::new(Code::Store, format!("store {}: {advice}", self.path.display()))
+    }
+}
+
+impl Store for LmdbStore {
+    fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<()>) -> Result<()> {
+        let txn = self.env.read_txn().map_err(|cause| self.fault(&cause))?;
+        work(&Snapshot { store: self, txn: &txn })
+    }
+
+    fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
+        if self.suspect.load(Ordering::Acquire) {
+            return Err(Error::new(
+                Code::Store,
+                format!(
+                    "store {}: an earlier commit could not be synced; check the disk, then restart the gateway",
+                    self.path.display()
+                ),
+            ));
+        }
+        let txn = self.env.write_txn().map_err(|cause| self.fault(&cause))?;
+        let mut transaction = Transaction { store: self, txn };
+        work(&mut transaction)?;
+        transaction.txn.commit().map_err(|cause| {
+            let disk_is_full = matches!(&cause, heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC));
+            self.suspect.store(!disk_is_full, Ordering::Release);
+            self.fault(&cause)
+        })
+    }
+
+    fn tidy(&self) -> Result<()> {
+        self.env.clear_stale_readers().map(drop).map_err(|cause| self.fault(&cause))
+    }
+}
+
+/// A reading or writing transaction's view of the tables.
+fn get<'t>(store: &LmdbStore, txn: &'t RoTxn<'_>, table: Table, key: &[u8]) -> Result<Option<Cow<'t, [u8]>>> {
+    store.tables[table.index()].get(txn, key).map(|value| value.map(Cow::Borrowed)).map_err(|cause| store.fault(&cause))
+}
+
+fn scan(store: &LmdbStore, txn: &RoTxn<'_>, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+    let range = (Bound::Included(from), Bound::Unbounded);
+    let entries = store.tables[table.index()].range(txn, &range).map_err(|cause| store.fault(&cause))?;
+    for entry in entries {
+        let (key, value) = entry.map_err(|cause| store.fault(&cause))?;
+        if !visit(key, value)? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn last_key(store: &LmdbStore, txn: &RoTxn<'_>, table: Table) -> Result<Option<Vec<u8>>> {
+    let last = store.tables[table.index()].last(txn).map_err(|cause| store.fault(&cause))?;
+    Ok(last.map(|(key, _)| key.to_vec()))
+}
+
+struct Snapshot<'s, 't> {
+    store: &'s LmdbStore,
+    txn: &'s RoTxn<'t>,
+}
+
+impl Read for Snapshot<'_, '_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>> {
+        get(self.store, self.txn, table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        scan(self.store, self.txn, table, from, visit)
+    }
+
+    fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>> {
+        last_key(self.store, self.txn, table)
+    }
+}
+
+struct Transaction<'s> {
+    store: &'s LmdbStore,
+    txn: RwTxn<'s>,
+}
+
+impl Read for Transaction<'_> {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>> {
+        get(self.store, &self.txn, table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()> {
+        scan(self.store, &self.txn, table, from, visit)
+    }
+
+    fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>> {
+        last_key(self.store, &self.txn, table)
+    }
+}
+
+impl Write for Transaction<'_> {
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
+        self.store.tables[table.index()].put(&mut self.txn, key, value).map_err(|cause| self.store.fault(&cause))
+    }
+
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        let gone = self.store.tables[table.index()].delete(&mut self.txn, key);
+        gone.map(drop).map_err(|cause| self.store.fault(&cause))
+    }
+}
+
+/// Opens the tables, making them in a new store, and checks the format.
+fn open_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
+    let mut txn = env.write_txn()?;
+    let mut opened = Vec::with_capacity(Table::ALL.len());
+    for table in Table::ALL {
+        opened.push(env.create_database::<Bytes, Bytes>(&mut txn, Some(table.name()))?);
+    }
+    let Ok(tables) = Tables::try_from(opened) else {
+        return Ok(Err(Error::new(Code::Internal, "the tables of the store do not add up")));
+    };
+    let meta = tables[Table::Meta.index()];
+    let found = meta.get(&txn, FORMAT_KEY)?.map(|bytes| codec::decode::<u32>(Table::Meta, bytes));
+    match found {
+        None => match codec::encode(&FORMAT) {
+            Ok(format) => meta.put(&mut txn, FORMAT_KEY, &format)?,
+            Err(cause) => return Ok(Err(cause)),
+        },
+        Some(Ok(FORMAT)) => {}
+        Some(Ok(other)) => {
+            return Ok(Err(Error::new(
+                Code::Format,
+                format!("the store has format {other}, this csw knows format {FORMAT}; use the csw that wrote it"),
+            )));
+        }
+        Some(Err(cause)) => return Ok(Err(cause)),
+    }
+    txn.commit()?;
+    Ok(Ok(tables))
+}
+
+/// Makes a file that is not there yet, so that the folder's group may share it; says whether it is still empty.
+fn prepare(path: &Path) -> io::Result<bool> {
+    match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
+        // Whatever the umask was: the folder decides who reaches the file.
+        Ok(file) => file.set_permissions(fs::Permissions::from_mode(0o660)).map(|()| true),
+        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+            let file = OpenOptions::new().read(true).write(true).open(path)?;
+            Ok(file.metadata()?.len() == 0)
+        }
+        Err(cause) => Err(cause),
+    }
+}
+
+/// Takes this process's byte of `csw.lock`. LMDB must not be opened twice in one process; a second copy of the library in it (or a process with
+/// the same id in another container) finds the byte taken.
+fn lock_process(path: &Path) -> Result<File> {
+    let lock_path = path.join("csw.lock");
+    let opened = prepare(&lock_path).and_then(|_| OpenOptions::new().read(true).write(true).open(&lock_path));
+    let file = opened.map_err(|cause| {
+        Error::new(Code::Store, format!("store {}: csw.lock cannot be opened: {cause}", path.display()))
+    })?;
+    // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
+    let taken = unsafe {
+        let mut range: libc::flock = std::mem::zeroed();
+        range.l_type = libc::F_WRLCK as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+        range.l_start = libc::off_t::from(libc::getpid());
+        range.l_len = 1;
+        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range)
+    };
+    if taken == 0 {
+        return Ok(file);
+    }
+    Err(Error::new(
+        Code::Store,
+        format!(
+            "store {}: this process has it open already through another copy of csw (or a process with the same id in another container has); \
+             load csw once per process",
+            path.display()
+        ),
+    ))
+}
+
+fn open_error(path: &Path, cause: &heed::Error) -> Error {
+    let (code, advice) = match cause {
+        heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
+            (Code::Format, "data.mdb is not a csw store; it was left as it is, name another folder".to_owned())
+        }
+        heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
+            (Code::Format, "data.mdb is damaged; it was left as it is, restore it from a copy".to_owned())
+        }
+        other => (Code::Store, other.to_string()),
+    };
+    Error::new(code, format!("store {}: {advice}", path.display()))
+}

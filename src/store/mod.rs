@@ -1,0 +1,375 @@
+//! Where the facts are kept: ordered tables of bytes, read in snapshots and written in transactions.
+//!
+//! A [`Store`] knows bytes; what they mean is said once, in [`codec`] and in the accessors of [`Records`]. The contract, which one suite of
+//! tests holds every store to:
+//!
+//! - A transaction becomes visible whole when it commits, and not at all when its work or its commit fails.
+//! - A reading sees one committed state from beginning to end and never waits for a writer.
+//! - What was committed is there after a crash of the process; after a loss of power as well, unless durability was relaxed.
+//! - Keys are ordered as bytes; a scan goes upwards.
+
+pub mod codec;
+pub mod lmdb;
+pub mod memory;
+
+use std::borrow::Cow;
+
+use crate::error::Result;
+use crate::party::{Business, Customer};
+use crate::rules::contact::Contact;
+use crate::rules::event::TemplateName;
+use crate::rules::message::Message;
+use crate::time::Day;
+use codec::{Entry, NumberRecord, SeenId, Slot, TemplateRecord};
+
+/// The tables of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The format version.
+    Meta,
+    /// Contacts by business and customer, and the other names that lead to them.
+    Contacts,
+    /// Message ids by contact.
+    Messages,
+    /// The contact that an outbound message id belongs to.
+    Ids,
+    /// The ledger by its sequence.
+    Ledger,
+    /// Counts of ledger lines by day.
+    Totals,
+    /// Service messages delivered, by number and month.
+    Tiers,
+    /// Templates by business account.
+    Templates,
+    /// Business numbers: their accounts and display numbers.
+    Numbers,
+}
+
+impl Table {
+    /// Every table, in the order of [`Table::index`].
+    pub const ALL: [Table; 9] = [
+        Table::Meta,
+        Table::Contacts,
+        Table::Messages,
+        Table::Ids,
+        Table::Ledger,
+        Table::Totals,
+        Table::Tiers,
+        Table::Templates,
+        Table::Numbers,
+    ];
+
+    /// The table's place in [`Table::ALL`].
+    pub fn index(self) -> usize {
+        self as usize
+    }
+
+    /// The table's name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Table::Meta => "meta",
+            Table::Contacts => "contacts",
+            Table::Messages => "messages",
+            Table::Ids => "ids",
+            Table::Ledger => "ledger",
+            Table::Totals => "totals",
+            Table::Tiers => "tiers",
+            Table::Templates => "templates",
+            Table::Numbers => "numbers",
+        }
+    }
+}
+
+/// Looks at each entry of a scan; `false` ends it.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
+
+/// One committed state of the store.
+pub trait Read {
+    /// The value of a key.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>>;
+
+    /// Visits the entries from a key on, upwards.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read, and what the visitor returns.
+    fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()>;
+
+    /// The highest key of a table.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>>;
+}
+
+/// A transaction: sees its own writes, and nothing of it is seen before it commits.
+pub trait Write: Read {
+    /// Sets the value of a key.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()>;
+
+    /// Removes a key, if it is there.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    fn delete(&mut self, table: Table, key: &[u8]) -> Result<()>;
+}
+
+/// A store; see the module for its contract.
+pub trait Store: Send + Sync {
+    /// Reads from one committed state. Do not nest.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read, and what the work returns.
+    fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<()>) -> Result<()>;
+
+    /// Runs one transaction and commits it; rolls back when the work fails. May wait for other writers.
+    ///
+    /// # Errors
+    /// What the work returns, or `Store` when the commit fails; nothing was changed then.
+    fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()>;
+
+    /// Gives back what dead processes still hold. Called now and then.
+    ///
+    /// # Errors
+    /// `Store` when that fails; the store goes on all the same.
+    fn tidy(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A contact where it was found: under its own key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The name that its key is made of.
+    pub customer: Customer,
+    /// Its facts.
+    pub contact: Contact,
+}
+
+/// The records of a committed state.
+#[derive(Clone, Copy)]
+pub struct Records<'r>(pub &'r dyn Read);
+
+impl Records<'_> {
+    /// The contact of a customer, by any of its names.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn contact(&self, business: Business, customer: &Customer) -> Result<Option<Found>> {
+        match self.slot(business, customer)? {
+            None => Ok(None),
+            Some(Slot::Contact(contact)) => Ok(Some(Found { customer: *customer, contact })),
+            Some(Slot::Alias(canonical)) => match self.slot(business, &canonical)? {
+                Some(Slot::Contact(contact)) => Ok(Some(Found { customer: canonical, contact })),
+                Some(Slot::Alias(_)) | None => Ok(None),
+            },
+        }
+    }
+
+    fn slot(&self, business: Business, customer: &Customer) -> Result<Option<Slot>> {
+        self.decoded(Table::Contacts, &codec::contact_key(business, customer))
+    }
+
+    /// What is known under a message id of a contact.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn seen(&self, business: Business, customer: &Customer, id: codec::IdHash) -> Result<Option<SeenId>> {
+        self.decoded(Table::Messages, &codec::message_key(business, customer, id))
+    }
+
+    /// The messages of the business to a contact, by the hashes of their ids.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn messages(&self, business: Business, customer: &Customer) -> Result<Vec<(codec::IdHash, Message)>> {
+        let mut messages = Vec::new();
+        self.each_seen(business, customer, &mut |id, seen| {
+            if let SeenId::Message(message) = seen {
+                messages.push((id, *message));
+            }
+        })?;
+        Ok(messages)
+    }
+
+    /// Everything that is known under message ids of a contact.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn each_seen(
+        &self,
+        business: Business,
+        customer: &Customer,
+        each: &mut dyn FnMut(codec::IdHash, SeenId),
+    ) -> Result<()> {
+        let prefix = codec::messages_prefix(business, customer);
+        self.0.scan(Table::Messages, &prefix, &mut |key, value| {
+            let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) else {
+                return Ok(false);
+            };
+            each(id, codec::decode(Table::Messages, value)?);
+            Ok(true)
+        })
+    }
+
+    /// The contact that an outbound message id was recorded for.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn recipient(&self, business: Business, id: codec::IdHash) -> Result<Option<Customer>> {
+        self.decoded(Table::Ids, &codec::id_key(business, id))
+    }
+
+    /// How many service messages of a number were delivered in a month.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn tier_used(&self, business: Business, month: Day) -> Result<u32> {
+        Ok(self.decoded(Table::Tiers, &codec::tier_key(business, month))?.unwrap_or(0))
+    }
+
+    /// A template of a business account.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn template(&self, account: u64, name: &TemplateName) -> Result<Option<TemplateRecord>> {
+        self.decoded(Table::Templates, &codec::template_key(account, name))
+    }
+
+    /// What is known of a business number.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn number(&self, business: Business) -> Result<Option<NumberRecord>> {
+        self.decoded(Table::Numbers, &business.number().to_be_bytes())
+    }
+
+    /// The number that a display number stands for, or the number itself.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn canonical(&self, business: Business) -> Result<Business> {
+        Ok(match self.number(business)? {
+            Some(NumberRecord::Displays(canonical)) => canonical,
+            _ => business,
+        })
+    }
+
+    /// The sequence that the next ledger entry gets.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    pub fn next_sequence(&self) -> Result<u64> {
+        let last = self.0.last_key(Table::Ledger)?;
+        let last = last.and_then(|key| key.try_into().ok()).map(u64::from_be_bytes);
+        Ok(last.map_or(1, |sequence| sequence + 1))
+    }
+
+    fn decoded<T: serde::de::DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>> {
+        self.0.get(table, key)?.map(|bytes| codec::decode(table, &bytes)).transpose()
+    }
+}
+
+/// The records of a transaction.
+pub struct RecordsMut<'w>(pub &'w mut dyn Write);
+
+impl RecordsMut<'_> {
+    /// The same transaction, for reading.
+    pub fn read(&self) -> Records<'_> {
+        Records(self.0)
+    }
+
+    /// Keeps a contact under its key.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_contact(&mut self, business: Business, found: &Found) -> Result<()> {
+        let key = codec::contact_key(business, &found.customer);
+        self.put(Table::Contacts, &key, &Slot::Contact(found.contact.clone()))
+    }
+
+    /// Lets another name lead to a contact.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_alias(&mut self, business: Business, name: &Customer, canonical: &Customer) -> Result<()> {
+        self.put(Table::Contacts, &codec::contact_key(business, name), &Slot::Alias(*canonical))
+    }
+
+    /// Keeps what is known under a message id.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_seen(
+        &mut self,
+        business: Business,
+        customer: &Customer,
+        id: codec::IdHash,
+        seen: &SeenId,
+    ) -> Result<()> {
+        self.put(Table::Messages, &codec::message_key(business, customer, id), seen)
+    }
+
+    /// Forgets a message id of a contact.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_seen(&mut self, business: Business, customer: &Customer, id: codec::IdHash) -> Result<()> {
+        self.0.delete(Table::Messages, &codec::message_key(business, customer, id))
+    }
+
+    /// Remembers which contact an outbound message id belongs to.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_recipient(&mut self, business: Business, id: codec::IdHash, customer: &Customer) -> Result<()> {
+        self.put(Table::Ids, &codec::id_key(business, id), customer)
+    }
+
+    /// Takes the next unit of a month's free service messages and returns it, counted from 1.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn take_tier_unit(&mut self, business: Business, month: Day) -> Result<u32> {
+        let unit = self.read().tier_used(business, month)?.saturating_add(1);
+        self.put(Table::Tiers, &codec::tier_key(business, month), &unit)?;
+        Ok(unit)
+    }
+
+    /// Appends an entry to the ledger and counts it in the totals.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn post(&mut self, entry: &Entry) -> Result<()> {
+        let sequence = self.read().next_sequence()?;
+        self.put(Table::Ledger, &sequence.to_be_bytes(), entry)?;
+        let key = codec::total_key(entry.business, &entry.line)?;
+        let count = self.read().decoded::<i64>(Table::Totals, &key)?.unwrap_or(0) + entry.count;
+        if count == 0 { self.0.delete(Table::Totals, &key) } else { self.put(Table::Totals, &key, &count) }
+    }
+
+    /// Keeps a template.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_template(&mut self, account: u64, name: &TemplateName, record: &TemplateRecord) -> Result<()> {
+        self.put(Table::Templates, &codec::template_key(account, name), record)
+    }
+
+    /// Keeps what is known of a business number.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_number(&mut self, business: Business, record: &NumberRecord) -> Result<()> {
+        self.put(Table::Numbers, &business.number().to_be_bytes(), record)
+    }
+
+    fn put<T: serde::Serialize>(&mut self, table: Table, key: &[u8], value: &T) -> Result<()> {
+        self.0.put(table, key, &codec::encode(value)?)
+    }
+}
