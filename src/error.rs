@@ -35,43 +35,21 @@ pub enum Code {
     Internal = -13,
 }
 
-impl Code {
-    /// Every code, for tables and tests.
-    pub const ALL: [Code; 13] = [
-        Code::Invalid,
-        Code::Config,
-        Code::Body,
-        Code::NotJson,
-        Code::Signature,
-        Code::TooLarge,
-        Code::Busy,
-        Code::Timeout,
-        Code::Expired,
-        Code::Forked,
-        Code::Store,
-        Code::Format,
-        Code::Internal,
-    ];
-
-    /// The code's name, as Lua and the log say it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Code::Invalid => "invalid",
-            Code::Config => "config",
-            Code::Body => "body",
-            Code::NotJson => "not_json",
-            Code::Signature => "signature",
-            Code::TooLarge => "too_large",
-            Code::Busy => "busy",
-            Code::Timeout => "timeout",
-            Code::Expired => "expired",
-            Code::Forked => "forked",
-            Code::Store => "store",
-            Code::Format => "format",
-            Code::Internal => "internal",
-        }
-    }
-}
+words!(Code {
+    Invalid = "invalid",
+    Config = "config",
+    Body = "body",
+    NotJson = "not_json",
+    Signature = "signature",
+    TooLarge = "too_large",
+    Busy = "busy",
+    Timeout = "timeout",
+    Expired = "expired",
+    Forked = "forked",
+    Store = "store",
+    Format = "format",
+    Internal = "internal",
+});
 
 /// A fault: what is wrong, where, and what to do about it. Phone numbers in it are redacted.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -33,6 +33,16 @@ impl Timestamp {
         self.0.div_euclid(1000)
     }
 
+    /// Reads a date and time with its offset, as in RFC 3339.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn parse(text: &str) -> Result<Self> {
+        let time = DateTime::parse_from_rfc3339(text);
+        time.map(|time| Timestamp(time.timestamp_millis()))
+            .map_err(|_| Error::invalid(format!("\"{text}\" is no date and time; write it as 2026-10-01T00:00:00Z")))
+    }
+
     /// The wall clock. Only the doors and the gate ask for it; the rules are given their time.
     pub fn now() -> Self {
         Timestamp(Utc::now().timestamp_millis())
@@ -79,6 +89,12 @@ impl Span {
     /// Milliseconds.
     pub const fn millis(millis: u32) -> Self {
         Span(millis as i64)
+    }
+
+    /// From one moment to a later one; nothing when it is not later.
+    pub const fn between(from: Timestamp, to: Timestamp) -> Self {
+        let millis = to.0.saturating_sub(from.0);
+        Span(if millis > 0 { millis } else { 0 })
     }
 
     /// The span in milliseconds.

@@ -207,13 +207,13 @@ fn join(rules: &RuleSet, contact: &mut Contact, message: &Message, category: Con
 /// Counts the contact's conversations anew from its remaining messages, in the order of their sending.
 ///
 /// This is what a late, a failed or a corrected message needs: it counts as if everything had been known from the start.
-pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [Message]) {
+pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [&mut Message]) {
     messages.sort_by_key(|message| (message.at, message.sequence));
     contact.conversations.clear();
     // Which message opened the conversation that is now in this place of the list, by its time of opening.
     let mut openers: Vec<(Timestamp, ConversationCategory, usize)> = Vec::new();
     for index in 0..messages.len() {
-        let message = &mut messages[index];
+        let message = &mut *messages[index];
         if !message.counts() {
             (message.placement, message.due_at) = (Placement::NONE, None);
             continue;

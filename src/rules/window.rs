@@ -86,6 +86,16 @@ pub struct Window {
     pub free_entry_expires_at: Option<Timestamp>,
 }
 
+impl Window {
+    /// How long it stays open from a moment on; nothing when it is not open.
+    pub fn remaining(&self, at: Timestamp) -> Span {
+        match (self.state, self.expires_at) {
+            (State::Open, Some(expires_at)) => Span::between(at, expires_at),
+            _ => Span::ZERO,
+        }
+    }
+}
+
 /// The window at a moment: open iff `at < last act + window - margin` (and, where the rules say so, while a free entry point is open).
 pub fn window(rules: &RuleSet, contact: &Contact, at: Timestamp, margin: Span) -> Window {
     let free_entry = conversation::free_entry(rules, contact, at);

@@ -1,0 +1,685 @@
+/*
+ * csw: WhatsApp's customer service window for messaging gateways.
+ *
+ * Made from the Rust sources by `make header`; do not edit.
+ *
+ * The contract that all functions share
+ *
+ * Status      Functions return CSW_OK, CSW_PENDING (csw_poll only), or a negative csw_code. A denied send is a result, not an error.
+ * Outputs     Are written only on success; the csw_error, which may be NULL, only on failure.
+ * Structs     Begin with a size, which the caller sets to sizeof before the call. The library writes and reads no more than that, so programs
+ *             and libraries of different minor versions go together. Enumerations stand in structs as int32_t; their numbers are never reused.
+ * Strings     Come in as pointer and length in bytes; they need no zero byte and are not kept after the call. NULL with length 0 is an empty
+ *             one. Strings that come out stand in the caller's structs, closed with a zero byte; those of csw_*_name and csw_version are
+ *             constants of the library.
+ * Times       Are Unix milliseconds (int64_t); 0 as an argument is the wall clock, 0 in a result is none.
+ * NULL        As a gate, a string with a length, or a required output: CSW_CODE_INVALID. csw_close(NULL) does nothing.
+ * Ownership   csw_open gives a gate, csw_close takes it back. Nothing else is owned by the caller, nothing is freed by it.
+ * Threads     A gate may be used by all threads at once. csw_close must not run while another call uses the same gate.
+ *             A gate that was closed is recognised and answered with CSW_CODE_INVALID.
+ * Fork        A gate opened before a fork and not used yet works in the parent and in every child. One that was used before the fork answers
+ *             CSW_CODE_FORKED in the child; close it there and open it anew in a place that runs after the fork.
+ * Blocking    csw_check, csw_decide, csw_submit_* and csw_poll never wait for a disk, a network, or another process. The first use of a gate
+ *             in a process opens the store. csw_record, csw_ingest, csw_settle, csw_wait and csw_flush wait, within a bound.
+ * Panics      A fault inside the library is caught at its boundary and returned as CSW_CODE_INTERNAL; the host goes on.
+ * Signals     The library starts one thread per store on first use, with all signals blocked, and installs no handlers.
+ * Versions    csw_abi_version() of the loaded library must equal CSW_ABI_VERSION of this header.
+ */
+
+
+#ifndef CSW_H
+#define CSW_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define CSW_VERSION "0.1.0"
+
+
+// The call did what it says.
+#define CSW_OK 0
+
+// The ticket is not decided yet (csw_poll).
+#define CSW_PENDING 1
+
+// The major version of this interface; csw_abi_version() gives that of the library that was loaded.
+#define CSW_ABI_VERSION 1
+
+// The endpoint of a send: POST /{version}/{phone-number-id}/messages.
+#define CSW_ENDPOINT_MESSAGES 0
+
+// The endpoint of a send: POST /{version}/{phone-number-id}/marketing_messages.
+#define CSW_ENDPOINT_MARKETING_MESSAGES 1
+
+// What a send does to the conversations.
+enum csw_conversation {
+  // It opens one.
+  CSW_CONVERSATION_OPENS = 1,
+  // It joins one that is open.
+  CSW_CONVERSATION_JOINS = 2,
+  // Neither.
+  CSW_CONVERSATION_NONE = 3,
+};
+
+// What kind of fault an `Error` is. The numbers are those of `csw.h`; they are explicit, negative, and never reused.
+enum csw_code {
+  // An argument is missing or malformed (a junk customer, a null pointer, a closed handle).
+  CSW_CODE_INVALID = -1,
+  // The configuration cannot be used; the message names the key.
+  CSW_CODE_CONFIG = -2,
+  // The body of a send cannot be read; a gateway answers 400 and never forwards it.
+  CSW_CODE_BODY = -3,
+  // The body of a webhook is not JSON; a gateway answers 400.
+  CSW_CODE_NOT_JSON = -4,
+  // The webhook's signature does not match any configured secret, or none is configured; a gateway answers 401.
+  CSW_CODE_SIGNATURE = -5,
+  // A body is larger than 3 MiB or nested deeper than 32 levels; a gateway answers 413.
+  CSW_CODE_TOO_LARGE = -6,
+  // The recorder's queue is full; nothing was taken, try again. A gateway answers 503.
+  CSW_CODE_BUSY = -7,
+  // The ticket's deadline passed: the outcome is unknown, and repeating is harmless.
+  CSW_CODE_TIMEOUT = -8,
+  // The ticket's outcome is too old to be remembered.
+  CSW_CODE_EXPIRED = -9,
+  // The store was used before this process was forked; open a new handle after the fork.
+  CSW_CODE_FORKED = -10,
+  // The store failed; the message says what to do. Nothing was recorded.
+  CSW_CODE_STORE = -11,
+  // The store is not ours, damaged, or written by a newer version; it was left as it is.
+  CSW_CODE_FORMAT = -12,
+  // A fault inside csw that was caught at its boundary; the host goes on.
+  CSW_CODE_INTERNAL = -13,
+};
+
+// Whether free-form messages may be sent.
+enum csw_state {
+  // They may.
+  CSW_STATE_OPEN = 1,
+  // They may not; approved templates may.
+  CSW_STATE_CLOSED = 2,
+  // No act of the customer and no refusal is on record.
+  CSW_STATE_UNKNOWN = 3,
+};
+
+// Why a window is as it is, or a send may or may not go out.
+enum csw_reason {
+  // The customer acted within the window.
+  CSW_REASON_WINDOW_OPEN = 1,
+  // A free entry point lets it through.
+  CSW_REASON_FREE_ENTRY_POINT = 2,
+  // A template needs no window.
+  CSW_REASON_TEMPLATE = 3,
+  // Receipts and typing indicators need nothing.
+  CSW_REASON_RECEIPT = 4,
+  // The customer's last act is too long ago.
+  CSW_REASON_WINDOW_CLOSED = 20,
+  // Nothing is known of this customer.
+  CSW_REASON_NEVER_SEEN = 21,
+  // The platform refused a send since the customer's last act.
+  CSW_REASON_REFUSED_BY_PLATFORM = 22,
+  // The template is rejected, paused, disabled, or not yet approved.
+  CSW_REASON_TEMPLATE_NOT_APPROVED = 23,
+  // The template is not in the catalogue.
+  CSW_REASON_TEMPLATE_UNKNOWN = 24,
+  // The number is switched off in the configuration.
+  CSW_REASON_NUMBER_NOT_ENABLED = 25,
+  // A user id stands in `to`; the platform would drop the message silently.
+  CSW_REASON_USER_ID_IN_TO = 26,
+  // The send would cost more than was allowed for it.
+  CSW_REASON_OVER_COST = 27,
+  // csw has a fault, and sends pass when it has.
+  CSW_REASON_FAULT_OPEN = 40,
+  // csw has a fault, and sends stop when it has.
+  CSW_REASON_FAULT_CLOSED = 41,
+};
+
+// What kind of thing an event says.
+enum csw_event_kind {
+  // The customer sent something.
+  CSW_EVENT_KIND_CUSTOMER_MESSAGE = 1,
+  // The customer called, answered or not.
+  CSW_EVENT_KIND_CUSTOMER_CALL = 2,
+  // The customer took a call from the business.
+  CSW_EVENT_KIND_CALL_ACCEPTED = 3,
+  // The platform accepted a message of the business.
+  CSW_EVENT_KIND_BUSINESS_MESSAGE = 4,
+  // The platform sent it on.
+  CSW_EVENT_KIND_SENT = 5,
+  // It reached the customer's device.
+  CSW_EVENT_KIND_DELIVERED = 6,
+  // The customer saw it.
+  CSW_EVENT_KIND_READ = 7,
+  // It will not arrive.
+  CSW_EVENT_KIND_FAILED = 8,
+  // A template was approved, paused, disabled, ...
+  CSW_EVENT_KIND_TEMPLATE_STATUS = 9,
+  // A template's category changed.
+  CSW_EVENT_KIND_TEMPLATE_CATEGORY = 10,
+  // A customer goes by another name now.
+  CSW_EVENT_KIND_IDENTITY = 11,
+};
+
+// The class of a send: what the platform takes it for, by its whole body.
+enum csw_class {
+  // Anything that needs an open window.
+  CSW_CLASS_FREE_FORM = 1,
+  // An approved template, or a Direct Send with a template category.
+  CSW_CLASS_TEMPLATE = 2,
+  // A reaction to a customer's message: needs a window, opens nothing, is free.
+  CSW_CLASS_REACTION = 3,
+  // A read receipt or a typing indicator: passes always.
+  CSW_CLASS_RECEIPT = 4,
+  // Something that this library does not know; counts as free-form.
+  CSW_CLASS_UNKNOWN = 5,
+};
+
+// The category of a message.
+enum csw_category {
+  // Promotions, offers, invitations.
+  CSW_CATEGORY_MARKETING = 1,
+  // About an order, an account, an appointment.
+  CSW_CATEGORY_UTILITY = 2,
+  // One-time passcodes.
+  CSW_CATEGORY_AUTHENTICATION = 3,
+  // One-time passcodes at the rate for senders from abroad.
+  CSW_CATEGORY_AUTHENTICATION_INTERNATIONAL = 4,
+  // Free-form messages.
+  CSW_CATEGORY_SERVICE = 5,
+  // A template whose category nobody named: accounted as marketing and marked estimated.
+  CSW_CATEGORY_UNKNOWN = 6,
+};
+
+// The category of a conversation.
+enum csw_conversation_category {
+  // Opened by a marketing template.
+  CSW_CONVERSATION_CATEGORY_MARKETING = 1,
+  // Opened by a utility template.
+  CSW_CONVERSATION_CATEGORY_UTILITY = 2,
+  // Opened by an authentication template.
+  CSW_CONVERSATION_CATEGORY_AUTHENTICATION = 3,
+  // Opened by a free-form message.
+  CSW_CONVERSATION_CATEGORY_SERVICE = 4,
+  // Opened by a click on an entry point, or by the reply to it.
+  CSW_CONVERSATION_CATEGORY_FREE_ENTRY_POINT = 5,
+};
+
+// Whether a send may go out.
+enum csw_verdict {
+  // It may.
+  CSW_VERDICT_ALLOW = 1,
+  // It may not.
+  CSW_VERDICT_DENY = 2,
+};
+
+// Whether a message is charged.
+enum csw_charge {
+  // It costs nothing.
+  CSW_CHARGE_FREE = 1,
+  // It is charged.
+  CSW_CHARGE_BILLABLE = 2,
+  // It cannot be said.
+  CSW_CHARGE_UNKNOWN = 3,
+};
+
+// Why a message is or is not charged.
+enum csw_charge_reason {
+  // Free-form messages are free under these rules.
+  CSW_CHARGE_REASON_SERVICE_FREE = 1,
+  // It lies within the month's free service messages of the number.
+  CSW_CHARGE_REASON_FREE_TIER = 2,
+  // A utility template inside the window.
+  CSW_CHARGE_REASON_IN_WINDOW = 3,
+  // It lies inside a free entry point.
+  CSW_CHARGE_REASON_FREE_ENTRY_POINT = 4,
+  // Its conversation is open already.
+  CSW_CHARGE_REASON_JOINS_CONVERSATION = 5,
+  // It opens a conversation.
+  CSW_CHARGE_REASON_OPENS_CONVERSATION = 6,
+  // Every message of its kind is charged.
+  CSW_CHARGE_REASON_PER_MESSAGE = 7,
+  // Reactions are never charged.
+  CSW_CHARGE_REASON_REACTION = 8,
+  // No rate is known for it.
+  CSW_CHARGE_REASON_NO_RATE = 9,
+};
+
+// What is done with a verdict.
+enum csw_mode {
+  // Denied sends are stopped.
+  CSW_MODE_ENFORCE = 1,
+  // Everything passes; what would have been stopped is marked.
+  CSW_MODE_MONITOR = 2,
+  // Everything passes, for numbers on stacks that have no window.
+  CSW_MODE_OFF = 3,
+};
+
+// What happens to sends when csw itself has a fault.
+enum csw_fail {
+  // They pass.
+  CSW_FAIL_OPEN = 1,
+  // They are stopped.
+  CSW_FAIL_CLOSED = 2,
+};
+
+// What the rows of a report are grouped by.
+enum csw_by {
+  // The day in the account's time zone.
+  CSW_BY_DAY = 1,
+  // The business's number.
+  CSW_BY_BUSINESS = 2,
+  // The class of the messages.
+  CSW_BY_CLASS = 4,
+  // The category of the messages.
+  CSW_BY_CATEGORY = 8,
+  // The category of the conversations.
+  CSW_BY_CONVERSATION_CATEGORY = 16,
+  // Why messages are or are not charged.
+  CSW_BY_CHARGE_REASON = 32,
+};
+
+// A charge and its reason.
+typedef struct Charged Charged;
+
+// What a send does, and to a conversation of which category.
+typedef struct Placement Placement;
+
+// A gate: a configuration and its store. Opaque, and no address: never look behind it.
+//
+// Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
+// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_close.
+typedef struct csw_gate csw_gate;
+
+// What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
+typedef struct csw_error {
+  // sizeof(csw_error), set by the caller.
+  uint32_t size;
+  // The status that the call returned: a csw_code.
+  int32_t code;
+  // What is wrong, where, and what to do; UTF-8, closed with a zero byte, phone numbers redacted.
+  char message[512];
+} csw_error;
+
+// A customer's window at a moment. Set size before the call.
+typedef struct csw_window {
+  // sizeof(csw_window), set by the caller.
+  uint32_t size;
+  // A csw_state: open, closed, or unknown.
+  int32_t state;
+  // A csw_state: open or closed; an unknown state falls where the configuration says.
+  int32_t branch;
+  // A csw_reason: why.
+  int32_t reason;
+  // The first moment at which it is closed, the margin taken off, also when that has passed; Unix ms, 0 for none.
+  int64_t expires_at;
+  // The customer's last act that opens a window; Unix ms, 0 for none.
+  int64_t last_act;
+  // When the free entry point ends, if one is open; Unix ms, 0 for none.
+  int64_t free_entry_expires_at;
+  // How long it stays open from the moment that was asked for; ms, 0 when it is not.
+  int64_t remaining_ms;
+} csw_window;
+
+// The answer about a send. Plain bytes: it may be copied, and kept until the platform has answered. Set size before the call.
+typedef struct csw_decision {
+  // sizeof(csw_decision), set by the caller.
+  uint32_t size;
+  // A csw_verdict: whether the send may go out.
+  int32_t verdict;
+  // 1 when it would have been denied, were the number's mode not monitor.
+  int32_t would_deny;
+  // A csw_reason: why.
+  int32_t reason;
+  // A csw_class.
+  int32_t message_class;
+  // A csw_category; 0 for receipts.
+  int32_t category;
+  // 1 when the category is a guess.
+  int32_t estimated;
+  // A csw_conversation: what it would do; the order of commits decides in the end.
+  int32_t conversation;
+  // A csw_conversation_category; 0 for none.
+  int32_t conversation_category;
+  // A csw_charge; 0 for none (denied sends, receipts, reactions).
+  int32_t charge;
+  // A csw_charge_reason; 0 for none.
+  int32_t charge_reason;
+  // How many bytes of token are used.
+  uint32_t token_length;
+  // The customer's window.
+  struct csw_window window;
+  // What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
+  uint8_t token[192];
+} csw_decision;
+
+// Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.
+typedef struct csw_event {
+  // sizeof(csw_event), set by the caller.
+  uint32_t size;
+  // A csw_event_kind: customer_message, customer_call, call_accepted, business_message, sent, delivered, read, failed.
+  int32_t kind;
+  // The business's phone number id.
+  const char *business;
+  // Its length in bytes.
+  size_t business_length;
+  // The customer: a phone number, a user id, or group:<id>.
+  const char *customer;
+  // Its length in bytes.
+  size_t customer_length;
+  // The message's id; NULL for none. An event without an id is never recognised as repeated.
+  const char *id;
+  // Its length in bytes.
+  size_t id_length;
+  // When it happened; Unix ms, 0 for now. The future is clamped to now.
+  int64_t at;
+  // business_message: a csw_class; 0 for free_form, or template when a category other than service is given.
+  int32_t message_class;
+  // business_message: a csw_category; 0 for service, or unknown for templates.
+  int32_t category;
+  // customer_message: 1 when the customer came through an entry point (a click on an ad or a call to action).
+  int32_t entry_point;
+  // Must be 0.
+  int32_t reserved;
+  // failed: the platform's error code; 131047 and 470 close the window.
+  int64_t code;
+} csw_event;
+
+// What recording did. Set size before the call.
+typedef struct csw_recorded {
+  // sizeof(csw_recorded), set by the caller.
+  uint32_t size;
+  // Events recorded.
+  uint32_t events;
+  // Of them, those that had been recorded before and changed nothing.
+  uint32_t repeated;
+  // Parts of a webhook that are none of csw's business.
+  uint32_t ignored;
+  // Parts of a webhook that could not be read; the rest was recorded.
+  uint32_t unreadable;
+  // A csw_conversation: what the (last) message of the business did.
+  int32_t conversation;
+  // A csw_conversation_category; 0 for none.
+  int32_t conversation_category;
+  // A csw_category; 0 for none.
+  int32_t category;
+  // The unreadable parts, each by its place, a line each, cut where the room ends; closed with a zero byte.
+  char unreadable_text[1024];
+} csw_recorded;
+
+// A row of a report. Fields that the report is not grouped by are 0.
+typedef struct csw_report_row {
+  // sizeof(csw_report_row), set by the caller in the first row.
+  uint32_t size;
+  // A csw_class.
+  int32_t message_class;
+  // A csw_category.
+  int32_t category;
+  // A csw_conversation_category.
+  int32_t conversation_category;
+  // A csw_charge_reason.
+  int32_t charge_reason;
+  // Must be ignored.
+  int32_t reserved;
+  // The business's phone number id as a number.
+  uint64_t business;
+  // Messages that went out.
+  int64_t messages;
+  // Conversations that they opened.
+  int64_t conversations;
+  // Charges that fell due and are nothing.
+  int64_t free;
+  // Charges that fell due and are something.
+  int64_t billable;
+  // The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
+  char day[16];
+} csw_report_row;
+
+// What a gateway needs to know of the configuration. Set size before the call.
+typedef struct csw_settings {
+  // sizeof(csw_settings), set by the caller.
+  uint32_t size;
+  // A csw_fail: what happens to sends when csw itself has a fault.
+  int32_t fail;
+  // A csw_mode: what is done with a verdict for this number.
+  int32_t mode;
+  // 1 when the gateway may take the time from the header X-CSW-At.
+  int32_t test_clock;
+} csw_settings;
+
+
+
+
+
+#ifdef __cplusplus
+extern "C" {
+#endif // __cplusplus
+
+// Opens a gate by its configuration file (csw.toml).
+//
+// Reads and validates the configuration and its secrets, and nothing else: the store opens on first use in each process, so a gate opened
+// before a fork works in every child.
+//
+// Errors: CSW_CODE_CONFIG names the file, the line and the key at fault; CSW_CODE_INVALID.
+int32_t csw_open(const char *path,
+                 size_t path_length,
+                 struct csw_gate **gate,
+                 struct csw_error *error);
+
+// Opens a gate by the text of a configuration; paths in it are relative to the working directory.
+//
+// Errors: as csw_open.
+int32_t csw_open_text(const char *text, size_t text_length, struct csw_gate **gate, struct csw_error *error);
+
+// Closes a gate. What was submitted is finished first, for at most two seconds. NULL, and a gate that is closed already, are ignored.
+//
+// No other call may be using the gate, and none may use it afterwards.
+void csw_close(struct csw_gate *gate);
+
+// A customer's window at a moment: may free-form messages go out?
+//
+// One read of mapped memory: no lock, no system call. at is Unix ms, 0 for now; the future may be asked for.
+//
+// Errors: CSW_CODE_INVALID for a business or customer that cannot be read; CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_check(const struct csw_gate *gate,
+                  const char *business,
+                  size_t business_length,
+                  const char *customer,
+                  size_t customer_length,
+                  int64_t at,
+                  struct csw_window *window,
+                  struct csw_error *error);
+
+// May this send go out, and what would it open and cost? body is what a client posts to the Cloud API: JSON, form fields, or either gzipped.
+//
+// Nothing is recorded. A denied send is a result, not an error. endpoint is one of CSW_ENDPOINT_*; at is Unix ms, 0 for now.
+//
+// Errors: CSW_CODE_BODY and CSW_CODE_TOO_LARGE when the body cannot be read: never forward it; CSW_CODE_INVALID, CSW_CODE_STORE,
+// CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_decide(const struct csw_gate *gate,
+                   const char *business,
+                   size_t business_length,
+                   int32_t endpoint,
+                   const char *body,
+                   size_t body_length,
+                   int64_t at,
+                   struct csw_decision *decision,
+                   struct csw_error *error);
+
+// Records one event and waits until it is on disk. recorded may be NULL.
+//
+// Errors: CSW_CODE_INVALID; CSW_CODE_BUSY when too much is waiting; CSW_CODE_TIMEOUT when the outcome is unknown (repeating is harmless
+// when the event has an id); CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_record(const struct csw_gate *gate,
+                   const struct csw_event *event,
+                   struct csw_recorded *recorded,
+                   struct csw_error *error);
+
+// Verifies, parses and records a webhook, and waits until its events are on disk. recorded may be NULL.
+//
+// signature is the value of X-Hub-Signature-256, NULL when there is none. Event times after at (Unix ms, 0 for now) are clamped to it.
+//
+// Errors: CSW_CODE_SIGNATURE (answer 401), CSW_CODE_NOT_JSON (400), CSW_CODE_TOO_LARGE (413), CSW_CODE_BUSY, CSW_CODE_TIMEOUT and
+// CSW_CODE_STORE (503: the platform repeats it), CSW_CODE_INVALID, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_ingest(const struct csw_gate *gate,
+                   const char *bytes,
+                   size_t bytes_length,
+                   const char *signature,
+                   size_t signature_length,
+                   int64_t at,
+                   struct csw_recorded *recorded,
+                   struct csw_error *error);
+
+// Records what the platform answered to a send that csw_decide let pass, and waits until it is on disk. recorded may be NULL.
+//
+// 2xx answers record the message under the id in the response; of all others only 131047 and 470 say something about the window.
+//
+// Errors: as csw_record.
+int32_t csw_settle(const struct csw_gate *gate,
+                   const struct csw_decision *decision,
+                   int32_t http_status,
+                   const char *response,
+                   size_t response_length,
+                   int64_t at,
+                   struct csw_recorded *recorded,
+                   struct csw_error *error);
+
+// As csw_record, but returns at once with a ticket for csw_poll. Blocks on nothing.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_BUSY (nothing was taken), CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_submit_record(const struct csw_gate *gate,
+                          const struct csw_event *event,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+
+// As csw_ingest, but returns at once with a ticket for csw_poll: the bytes are copied, and verified by the recorder. Blocks on nothing.
+//
+// Errors: as csw_submit_record; what is wrong with the webhook is said by csw_poll.
+int32_t csw_submit_ingest(const struct csw_gate *gate,
+                          const char *bytes,
+                          size_t bytes_length,
+                          const char *signature,
+                          size_t signature_length,
+                          int64_t at,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+
+// As csw_settle, but returns at once with a ticket for csw_poll. Blocks on nothing.
+//
+// Errors: as csw_submit_record.
+int32_t csw_submit_settle(const struct csw_gate *gate,
+                          const struct csw_decision *decision,
+                          int32_t http_status,
+                          const char *response,
+                          size_t response_length,
+                          int64_t at,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+
+// How a ticket stands: CSW_PENDING, CSW_OK once it is on disk (recorded is written, unless NULL), or the error that it failed with.
+//
+// Errors: what the submitted call would have returned; CSW_CODE_TIMEOUT when its deadline (30 s) passed undecided: the outcome is unknown, and
+// repeating is harmless; CSW_CODE_EXPIRED when newer tickets have pushed it out; CSW_CODE_INVALID when it was never issued.
+int32_t csw_poll(const struct csw_gate *gate,
+                 uint64_t ticket,
+                 struct csw_recorded *recorded,
+                 struct csw_error *error);
+
+// As csw_poll, but waits for the outcome, at most timeout_ms. Never returns CSW_PENDING.
+//
+// Errors: as csw_poll; CSW_CODE_TIMEOUT when the time is over first.
+int32_t csw_wait(const struct csw_gate *gate,
+                 uint64_t ticket,
+                 uint32_t timeout_ms,
+                 struct csw_recorded *recorded,
+                 struct csw_error *error);
+
+// Waits until everything submitted so far is on disk or has failed, at most timeout_ms.
+//
+// Errors: CSW_CODE_TIMEOUT, CSW_CODE_FORKED, CSW_CODE_INVALID.
+int32_t csw_flush(const struct csw_gate *gate, uint32_t timeout_ms, struct csw_error *error);
+
+// A descriptor (eventfd) that becomes readable when tickets were decided, for epoll or poll. It stays the gate's: do not close it; read its
+// eight bytes to reset it, then csw_poll the tickets that are out.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_event_fd(const struct csw_gate *gate,
+                     int32_t *fd,
+                     struct csw_error *error);
+
+// Totals of the days on which from and to fall in the account's time zone, both included (Unix ms), grouped by a sum of csw_by values.
+//
+// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_report(const struct csw_gate *gate,
+                   int64_t from,
+                   int64_t to,
+                   int32_t by,
+                   struct csw_report_row *rows,
+                   size_t capacity,
+                   size_t *count,
+                   struct csw_error *error);
+
+// The webhook's verification handshake: CSW_OK when this is a configured verify token. Compared in constant time.
+//
+// Errors: CSW_CODE_SIGNATURE when it is not (answer 403); CSW_CODE_INVALID.
+int32_t csw_handshake(const struct csw_gate *gate, const char *token, size_t token_length, struct csw_error *error);
+
+// What a gateway needs to know of the configuration of a number; business may be NULL for numbers that are not listed.
+//
+// Errors: CSW_CODE_INVALID.
+int32_t csw_settings_of(const struct csw_gate *gate,
+                        const char *business,
+                        size_t business_length,
+                        struct csw_settings *settings,
+                        struct csw_error *error);
+
+// The library's version, as "0.1.0".
+const char *csw_version(void);
+
+// The major version of the library's interface: refuse to go on when it is not CSW_ABI_VERSION.
+uint32_t csw_abi_version(void);
+
+// The word for a status: a csw_code, CSW_OK ("ok") or CSW_PENDING ("pending"); NULL for other numbers.
+const char *csw_code_name(int32_t number);
+
+// The word for a csw_state; NULL for other numbers.
+const char *csw_state_name(int32_t number);
+
+// The word for a csw_reason; NULL for other numbers.
+const char *csw_reason_name(int32_t number);
+
+// The word for a csw_event_kind; NULL for other numbers.
+const char *csw_event_kind_name(int32_t number);
+
+// The word for a csw_class; NULL for other numbers.
+const char *csw_class_name(int32_t number);
+
+// The word for a csw_category; NULL for other numbers.
+const char *csw_category_name(int32_t number);
+
+// The word for a csw_conversation; NULL for other numbers.
+const char *csw_conversation_name(int32_t number);
+
+// The word for a csw_conversation_category; NULL for other numbers.
+const char *csw_conversation_category_name(int32_t number);
+
+// The word for a csw_verdict; NULL for other numbers.
+const char *csw_verdict_name(int32_t number);
+
+// The word for a csw_charge; NULL for other numbers.
+const char *csw_charge_name(int32_t number);
+
+// The word for a csw_charge_reason; NULL for other numbers.
+const char *csw_charge_reason_name(int32_t number);
+
+// The word for a csw_mode; NULL for other numbers.
+const char *csw_mode_name(int32_t number);
+
+// The word for a csw_fail; NULL for other numbers.
+const char *csw_fail_name(int32_t number);
+
+#ifdef __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
+
+#endif  /* CSW_H */

@@ -1,0 +1,391 @@
+--- LuaJIT over the C library: the backend of csw for nginx. Translates; decides nothing.
+local ffi = require("ffi")
+local cdefs = require("csw.cdefs")
+
+
+local C_OK, C_PENDING = cdefs.OK, cdefs.PENDING
+local ENDPOINTS = { messages = cdefs.ENDPOINT_MESSAGES, marketing_messages = cdefs.ENDPOINT_MARKETING_MESSAGES }
+local BY = { day = 1, business = 2, class = 4, category = 8, conversation_category = 16, charge_reason = 32 }
+local ROWS = 64
+
+
+local type = type
+local error = error
+local tonumber = tonumber
+local ffi_new = ffi.new
+local ffi_string = ffi.string
+local ffi_sizeof = ffi.sizeof
+
+
+-- The library, looked for where Lua modules are (`?` is libcsw there), then where the system looks.
+local function load_library()
+  local tried = {}
+  for template in package.cpath:gmatch("[^;]+") do
+    local path = template:gsub("%?", "libcsw")
+    local file = io.open(path, "rb")
+    if file then
+      file:close()
+      return ffi.load(path)
+    end
+    tried[#tried + 1] = path
+  end
+
+  local ok, library = pcall(ffi.load, "csw")
+  if ok then
+    return library
+  end
+  error("csw: libcsw.so is in none of these places; name its folder in package.cpath (lua_package_cpath):\n  "
+        .. table.concat(tried, "\n  ") .. "\n  " .. library)
+end
+
+
+local C = load_library()
+
+
+-- The words for the numbers of an enumeration, asked for once each; false where there is none.
+local function words(name)
+  return setmetatable({}, {
+    __index = function(self, number)
+      local word = name(number)
+      local known = word ~= nil and ffi_string(word)
+      self[number] = known
+      return known
+    end,
+  })
+end
+
+
+-- The numbers for its words.
+local function numbers(name)
+  local by_word = {}
+  for number = 1, 64 do
+    local word = name(number)
+    if word ~= nil then
+      by_word[ffi_string(word)] = number
+    end
+  end
+  return by_word
+end
+
+
+local CODES = words(C.csw_code_name)
+local STATES = words(C.csw_state_name)
+local REASONS = words(C.csw_reason_name)
+local CLASSES = words(C.csw_class_name)
+local CATEGORIES = words(C.csw_category_name)
+local CONVERSATIONS = words(C.csw_conversation_name)
+local CONVERSATION_CATEGORIES = words(C.csw_conversation_category_name)
+local VERDICTS = words(C.csw_verdict_name)
+local CHARGES = words(C.csw_charge_name)
+local CHARGE_REASONS = words(C.csw_charge_reason_name)
+local MODES = words(C.csw_mode_name)
+local FAILS = words(C.csw_fail_name)
+local KIND_NUMBERS = numbers(C.csw_event_kind_name)
+local CLASS_NUMBERS = numbers(C.csw_class_name)
+local CATEGORY_NUMBERS = numbers(C.csw_category_name)
+
+
+-- Results and errors are read before anything else runs, so one of each serves every call.
+local function sized(ctype)
+  local struct = ffi_new(ctype)
+  struct.size = ffi_sizeof(ctype)
+  return struct
+end
+
+
+local err = sized("struct csw_error")
+local window = sized("struct csw_window")
+local decision = sized("struct csw_decision")
+local recorded = sized("struct csw_recorded")
+local settings = sized("struct csw_settings")
+local settled = sized("struct csw_decision")
+local ticket_out = ffi_new("uint64_t[1]")
+local gate_out = ffi_new("struct csw_gate *[1]")
+local count_out = ffi_new("size_t[1]")
+local TOKEN_MAX = ffi_sizeof(settled.token)
+
+
+local function fault(status)
+  return nil, ffi_string(err.message), CODES[status]
+end
+
+
+local function text(value, name)
+  if type(value) == "string" then
+    return value
+  end
+  if type(value) == "number" then
+    return ("%.0f"):format(value)
+  end
+  error("csw: " .. name .. " is a " .. type(value) .. ", expected a string", 3)
+end
+
+
+-- The future is asked for as well; nil is now, which the library calls 0.
+local function moment(value)
+  if value == nil then
+    return 0
+  end
+  return tonumber(value) or error("csw: at is no number", 3)
+end
+
+
+local function or_nil(number)
+  number = tonumber(number)
+  return number ~= 0 and number or nil
+end
+
+
+local function word_number(by_word, word, name)
+  if word == nil then
+    return 0
+  end
+  return by_word[word] or error("csw: " .. name .. " is " .. tostring(word) .. ", which is none of its words", 3)
+end
+
+
+local function window_table(from)
+  return {
+    state = STATES[from.state],
+    branch = STATES[from.branch],
+    reason = REASONS[from.reason],
+    expires_at = or_nil(from.expires_at),
+    last_act = or_nil(from.last_act),
+    free_entry_expires_at = or_nil(from.free_entry_expires_at),
+    remaining = tonumber(from.remaining_ms),
+  }
+end
+
+
+local function recorded_table()
+  local unreadable = {}
+  for line in ffi_string(recorded.unreadable_text):gmatch("[^\n]+") do
+    unreadable[#unreadable + 1] = line
+  end
+  return {
+    events = recorded.events,
+    repeated = recorded.events > 0 and recorded.repeated == recorded.events,
+    ignored = recorded.ignored,
+    unreadable = unreadable,
+    conversation = CONVERSATIONS[recorded.conversation],
+    conversation_category = CONVERSATION_CATEGORIES[recorded.conversation_category] or nil,
+    category = CATEGORIES[recorded.category] or nil,
+  }
+end
+
+
+local Core = {}
+Core.__index = Core
+
+
+function Core:check(business, customer, at)
+  business, customer = text(business, "business"), text(customer, "customer")
+  local status = C.csw_check(self.gate, business, #business, customer, #customer, moment(at), window, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return STATES[window.state], or_nil(window.expires_at), REASONS[window.reason]
+end
+
+
+function Core:window(business, customer, at)
+  business, customer = text(business, "business"), text(customer, "customer")
+  local status = C.csw_check(self.gate, business, #business, customer, #customer, moment(at), window, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return window_table(window)
+end
+
+
+function Core:decide(business, body, at, endpoint)
+  business, body = text(business, "business"), text(body, "body")
+  local number = ENDPOINTS[endpoint or "messages"] or error("csw: endpoint is " .. tostring(endpoint), 2)
+  local status = C.csw_decide(self.gate, business, #business, number, body, #body, moment(at), decision, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return {
+    verdict = VERDICTS[decision.verdict],
+    would_deny = decision.would_deny ~= 0,
+    reason = REASONS[decision.reason],
+    class = CLASSES[decision.message_class],
+    category = CATEGORIES[decision.category] or nil,
+    estimated = decision.estimated ~= 0,
+    conversation = CONVERSATIONS[decision.conversation],
+    conversation_category = CONVERSATION_CATEGORIES[decision.conversation_category] or nil,
+    charge = CHARGES[decision.charge] or nil,
+    charge_reason = CHARGE_REASONS[decision.charge_reason] or nil,
+    branch = STATES[decision.window.branch],
+    window = window_table(decision.window),
+    token = ffi_string(decision.token, decision.token_length),
+  }
+end
+
+
+local function submitted(status)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return tonumber(ticket_out[0])
+end
+
+
+function Core:submit_record(event)
+  if type(event) ~= "table" then
+    error("csw: an event is a table, got " .. type(event), 2)
+  end
+
+  -- Strings stay referenced here for as long as the struct points into them.
+  local business, customer = text(event.business, "event.business"), text(event.customer, "event.customer")
+  local id = event.id ~= nil and text(event.id, "event.id") or ""
+  local struct = sized("struct csw_event")
+  struct.kind = word_number(KIND_NUMBERS, event.kind or error("csw: event.kind is missing", 2), "event.kind")
+  struct.business, struct.business_length = business, #business
+  struct.customer, struct.customer_length = customer, #customer
+  struct.id, struct.id_length = id, #id
+  struct.at = moment(event.at)
+  struct.message_class = word_number(CLASS_NUMBERS, event.class, "event.class")
+  struct.category = word_number(CATEGORY_NUMBERS, event.category, "event.category")
+  struct.entry_point = event.entry_point and 1 or 0
+  struct.code = event.code or 0
+  return submitted(C.csw_submit_record(self.gate, struct, ticket_out, err))
+end
+
+
+function Core:submit_ingest(bytes, signature, at)
+  bytes, signature = text(bytes, "bytes"), signature ~= nil and text(signature, "signature") or ""
+  return submitted(C.csw_submit_ingest(self.gate, bytes, #bytes, signature, #signature, moment(at), ticket_out, err))
+end
+
+
+function Core:submit_settle(token, http_status, response, at)
+  token, response = text(token, "token"), response ~= nil and text(response, "response") or ""
+  if #token > TOKEN_MAX then
+    return nil, "the token is not one that a decision gave", "invalid"
+  end
+  ffi.copy(settled.token, token, #token)
+  settled.token_length = #token
+  return submitted(C.csw_submit_settle(self.gate, settled, http_status, response, #response, moment(at), ticket_out, err))
+end
+
+
+local function outcome(status)
+  if status == C_OK then
+    return "done", recorded_table()
+  end
+  if status == C_PENDING then
+    return "pending"
+  end
+
+  local code = CODES[status]
+  local word = (code == "timeout" or code == "expired") and code or "failed"
+  return word, ffi_string(err.message), code
+end
+
+
+function Core:poll(ticket)
+  return outcome(C.csw_poll(self.gate, ticket, recorded, err))
+end
+
+
+function Core:wait(ticket, timeout_ms)
+  return outcome(C.csw_wait(self.gate, ticket, timeout_ms, recorded, err))
+end
+
+
+function Core:report(from, to, by)
+  local groups = 0
+  for _, word in ipairs(by) do
+    groups = groups + (BY[word] or error("csw: a report cannot be by " .. tostring(word), 3))
+  end
+
+  local capacity, rows = ROWS, nil
+  repeat
+    rows = ffi_new("struct csw_report_row[?]", capacity)
+    rows[0].size = ffi_sizeof("struct csw_report_row")
+    local status = C.csw_report(self.gate, moment(from), moment(to), groups, rows, capacity, count_out, err)
+    if status ~= C_OK then
+      return fault(status)
+    end
+    local count = tonumber(count_out[0])
+    local fits = count <= capacity
+    capacity = count
+  until fits
+
+  local found = {}
+  for index = 0, capacity - 1 do
+    local row, day = rows[index], ffi_string(rows[index].day)
+    found[index + 1] = {
+      day = day ~= "" and day or nil,
+      business = row.business ~= 0 and tostring(row.business):gsub("ULL$", "") or nil,
+      class = CLASSES[row.message_class] or nil,
+      category = CATEGORIES[row.category] or nil,
+      conversation_category = CONVERSATION_CATEGORIES[row.conversation_category] or nil,
+      charge_reason = CHARGE_REASONS[row.charge_reason] or nil,
+      messages = tonumber(row.messages),
+      conversations = tonumber(row.conversations),
+      free = tonumber(row.free),
+      billable = tonumber(row.billable),
+    }
+  end
+  return found
+end
+
+
+function Core:handshake(token)
+  token = text(token, "token")
+  return C.csw_handshake(self.gate, token, #token, err) == C_OK
+end
+
+
+function Core:settings(business)
+  business = business ~= nil and text(business, "business") or ""
+  local status = C.csw_settings_of(self.gate, business, #business, settings, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return { fail = FAILS[settings.fail], mode = MODES[settings.mode], test_clock = settings.test_clock ~= 0 }
+end
+
+
+function Core:flush(timeout_ms)
+  local status = C.csw_flush(self.gate, timeout_ms, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return true
+end
+
+
+-- The finaliser is a Lua function that holds the library: it must not be unloaded before its gates are closed.
+local function close(gate)
+  C.csw_close(gate)
+end
+
+
+function Core:close()
+  close(ffi.gc(self.gate, nil))
+end
+
+
+local function opened(status)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return setmetatable({ gate = ffi.gc(gate_out[0], close) }, Core)
+end
+
+
+return {
+  version = ffi_string(C.csw_version()),
+  abi_version = C.csw_abi_version(),
+
+  open = function(path)
+    return opened(C.csw_open(path, #path, gate_out, err))
+  end,
+
+  open_text = function(config)
+    return opened(C.csw_open_text(config, #config, gate_out, err))
+  end,
+}

@@ -1,0 +1,383 @@
+--- csw in nginx (lua-nginx-module): one function per phase. They translate; guard decides.
+---
+--- The library is loaded by the workers, in `init_worker`, never by the master: a master would
+--- keep its code over every reload. Requiring this file loads no library.
+
+local guard = require "csw.guard"
+
+local concat   = table.concat
+local find     = string.find
+local ipairs   = ipairs
+local match    = string.match
+local min      = math.min
+local open     = io.open
+local pairs    = pairs
+local pcall    = pcall
+local tonumber = tonumber
+local tostring = tostring
+local type     = type
+
+local ngx = ngx
+local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
+
+
+-- A send's path: the business phone number id, and which of the two endpoints.
+local SEND = "/(%d+)/([%a_]*messages)$"
+
+-- One byte more than the library takes, so that it says itself what is too large.
+local MAX_BODY = 3 * 1024 * 1024 + 1
+
+-- Of a platform's response; its answers to sends are below 1 KiB.
+local MAX_RESPONSE = 64 * 1024
+
+local WEBHOOK_DEADLINE = 5 -- seconds
+local FLUSH_DEADLINE = 2000 -- ms
+local LONGEST_SLEEP = 0.008
+
+-- The decision travels in nginx variables, since `ngx.ctx` ends where `error_page` begins.
+local VARIABLES = {
+  csw_verdict        = "X-CSW-Verdict",
+  csw_reason         = "X-CSW-Reason",
+  csw_window_expires = "X-CSW-Window-Expires",
+  csw_conversation   = "X-CSW-Conversation",
+  csw_charge         = "X-CSW-Charge",
+}
+
+
+local options = { fail = "closed", loopback_only = true }
+local config_path
+local gate
+local test_clock
+local last_attempt
+local last_failure
+
+local _M = {}
+
+
+local function log(level, ...)
+  ngx.log(level, "csw: ", ...)
+end
+
+
+local function open_gate()
+  local ok, csw = pcall(require, "csw")
+  if not ok then
+    return nil, csw
+  end
+
+  local opened, message = csw.open(config_path)
+  if not opened then
+    return nil, message
+  end
+
+  test_clock = opened:settings().test_clock
+  return opened
+end
+
+
+-- The worker's gate. While it cannot be opened, one attempt a second; a failure is logged once.
+local function current_gate()
+  if gate then
+    return gate
+  end
+
+  local now = ngx.now()
+  if not config_path or last_attempt and now - last_attempt < 1 then
+    return nil
+  end
+  last_attempt = now
+
+  local ok, opened, message = pcall(open_gate)
+  if ok and opened then
+    gate = opened
+    if last_failure then
+      log(NOTICE, "the gate is open now")
+    end
+
+    return gate
+  end
+
+  message = tostring(ok and message or opened)
+  if message ~= last_failure then
+    last_failure = message
+    log(ERR, "cannot open the gate, sends fail ", options.fail, " and webhooks are answered 503: ",
+      message)
+  end
+
+  return nil
+end
+
+
+-- The time to decide for: the wall clock, or what a test or story asks for.
+local function request_time()
+  return test_clock and guard.time(ngx.var.http_x_csw_at) or nil
+end
+
+
+-- Also when nginx put it into a file because it is larger than `client_body_buffer_size`.
+local function request_body()
+  ngx.req.read_body()
+
+  local body = ngx.req.get_body_data()
+  if body then
+    return body
+  end
+
+  local path = ngx.req.get_body_file()
+  if not path then
+    return ""
+  end
+
+  local file, message = open(path, "rb")
+  if not file then
+    return nil, message
+  end
+
+  body = file:read(MAX_BODY)
+  file:close()
+  return body or ""
+end
+
+
+local function answer(action)
+  ngx.status = action.status
+  for name, value in pairs(action.headers) do
+    ngx.header[name] = value
+  end
+  ngx.header["Content-Length"] = #action.body
+  ngx.print(action.body)
+
+  return ngx.exit(ngx.HTTP_OK)
+end
+
+
+-- A query argument given exactly once and with a value.
+local function argument(arguments, name)
+  local value = arguments[name]
+
+  return type(value) == "string" and value or nil
+end
+
+
+-- Waits for a ticket without holding up the worker.
+local function await(ticket)
+  local deadline = ngx.now() + WEBHOOK_DEADLINE
+  local pause = 0.001
+
+  ngx.sleep(pause)
+  while true do
+    local state, result, code = gate:poll(ticket)
+    if state ~= "pending" then
+      return state, result, code
+    end
+
+    if ngx.now() >= deadline then
+      return "timeout", "the events were not on disk within " .. WEBHOOK_DEADLINE .. " s", "timeout"
+    end
+
+    ngx.sleep(pause)
+    pause = min(pause * 2, LONGEST_SLEEP)
+  end
+end
+
+
+--- For `init_worker_by_lua`: opens the gate in this worker.
+---@param path string  csw.toml
+---@param opts? { fail?: "open"|"closed", loopback_only?: boolean }
+---  fail: what sends do while csw.toml itself cannot be read (default "closed");
+---  loopback_only: false lets `window` answer other hosts (default true)
+function _M.init_worker(path, opts)
+  if ngx.get_phase() ~= "init_worker" then
+    error("csw.nginx.init_worker belongs into init_worker_by_lua, since the master must not load"
+      .. " the library", 2)
+  end
+
+  config_path = path
+  for name, value in pairs(opts or {}) do
+    if options[name] == nil then
+      error("csw.nginx.init_worker: no option is called " .. tostring(name), 2)
+    end
+    options[name] = value
+  end
+
+  current_gate()
+end
+
+
+--- For `exit_worker_by_lua`: what was submitted reaches the disk before the worker is gone.
+function _M.exit_worker()
+  if not gate then
+    return
+  end
+
+  local ok, message = gate:flush(FLUSH_DEADLINE)
+  if not ok then
+    log(ERR, "the worker exits before everything is on disk: ", message)
+  end
+  gate:close()
+end
+
+
+--- For `access_by_lua` of the webhook's location. Returns once the events are on disk, and the
+--- location's own content handler goes on: `proxy_pass` to an application, or `accepted`.
+function _M.webhook()
+  local method = ngx.req.get_method()
+  if method == "GET" then
+    local arguments = ngx.req.get_uri_args()
+    return answer(guard.handshake(current_gate(), argument(arguments, "hub.mode"),
+      argument(arguments, "hub.verify_token"), argument(arguments, "hub.challenge")))
+  end
+
+  if method ~= "POST" then
+    return ngx.exit(ngx.HTTP_NOT_ALLOWED)
+  end
+
+  local function refuse(message, code)
+    local action = guard.refuse_webhook(message, code)
+    if action.fault then
+      log(action.status == 503 and ERR or WARN, "webhook not recorded: ", action.fault)
+    end
+
+    return answer(action)
+  end
+
+  if not current_gate() then
+    return refuse()
+  end
+
+  local body, message = request_body()
+  if not body then
+    return refuse(message)
+  end
+
+  local ticket, code
+  ticket, message, code = gate:submit_ingest(body, ngx.var.http_x_hub_signature_256, request_time())
+  if not ticket then
+    return refuse(message, code)
+  end
+
+  local state, result
+  state, result, code = await(ticket)
+  if state ~= "done" then
+    return refuse(result or state, code)
+  end
+
+  for _, place in ipairs(result and result.unreadable or {}) do
+    log(WARN, "a part of a webhook cannot be read: ", place)
+  end
+end
+
+
+--- For `content_by_lua` of the webhook's location where no application stands behind it.
+function _M.accepted()
+  return answer({ status = 200, headers = { ["Content-Type"] = "text/plain" }, body = "" })
+end
+
+
+--- For `access_by_lua` of the send location.
+function _M.send()
+  local var = ngx.var
+  local business, endpoint = match(var.uri, SEND)
+  if not business then
+    error("csw.nginx.send belongs into a location that ends in /<phone number id>/messages", 2)
+  end
+
+  local body, message = request_body()
+  local action
+  if body then
+    action = guard.send(current_gate(), business, body, request_time(), endpoint, options.fail)
+
+  else
+    action = guard.fault(current_gate(), business, message, options.fail)
+  end
+
+  for variable, name in pairs(VARIABLES) do
+    var[variable] = action.headers[name] or ""
+  end
+  if action.fault then
+    log(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
+  end
+
+  if not action.pass then
+    return answer(action)
+  end
+
+  ngx.ctx.csw_response = {}
+  if action.decision then
+    var.csw_token = ngx.encode_base64(action.decision.token)
+  end
+end
+
+
+--- For `header_filter_by_lua`: tells the client what csw decided, also after `error_page`.
+function _M.response_headers()
+  local var = ngx.var
+  if (var.csw_verdict or "") == "" then
+    if var.upstream_status and match(var.uri, SEND) then
+      log(ERR, "a send went out undecided: `satisfy any` or a subrequest skipped the access phase")
+    end
+    return
+  end
+
+  for variable, name in pairs(VARIABLES) do
+    local value = var[variable]
+    ngx.header[name] = value ~= "" and value or nil
+  end
+end
+
+
+--- For `body_filter_by_lua` of the send location: keeps the platform's answer for `settle`.
+function _M.response_body()
+  local chunks = ngx.ctx.csw_response
+  if not chunks then
+    return
+  end
+
+  local chunk = ngx.arg[1]
+  local size = (chunks.size or 0) + #chunk
+  chunks.size = size
+  if size <= MAX_RESPONSE then
+    chunks[#chunks + 1] = chunk
+  end
+end
+
+
+--- For `log_by_lua` of the server: records what became of a passed send. It never waits.
+function _M.settle()
+  local var = ngx.var
+  local token = var.csw_token
+  if not token or token == "" or not gate then
+    return
+  end
+
+  -- "502, 200 : 200" are two tries, then what `error_page` led to: the platform's is the last try.
+  local status = match(var.upstream_status or "", "^[^:]*%f[%d](%d+)") or ngx.status
+  local chunks = ngx.ctx.csw_response or {}
+  local ticket, message = gate:submit_settle(ngx.decode_base64(token), tonumber(status),
+    concat(chunks), request_time())
+  if not ticket then
+    log(ERR, "the platform's answer to a send is not recorded: ", message)
+  end
+end
+
+
+--- For `content_by_lua` of `/csw/window`. It logs nothing: nginx would add the request line, and
+--- with it the customer's number.
+function _M.window()
+  local address = ngx.var.remote_addr
+  local loopback = find(address, "^127%.") or address == "::1" or find(address, "^unix:")
+  if options.loopback_only and not loopback then
+    return ngx.exit(ngx.HTTP_FORBIDDEN)
+  end
+
+  local arguments = ngx.req.get_uri_args()
+  local customer = argument(arguments, "customer")
+  -- `+` means a space in a query, and a number never begins with one.
+  customer = customer and customer:gsub("^ ", "+")
+
+  return answer(guard.window(current_gate(), argument(arguments, "business"), customer,
+    argument(arguments, "at")))
+end
+
+
+return _M

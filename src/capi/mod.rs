@@ -1,0 +1,991 @@
+//! The C door: the functions of `csw.h`, a few lines each. The contract they share stands at the top of the header (`cbindgen.toml`).
+#![allow(non_camel_case_types)]
+
+mod boundary;
+
+use std::ffi::c_char;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::error::{Code, Error, Result};
+use crate::gate::config::Fail;
+use crate::gate::recorder::{Outcome, Report, Ticket};
+use crate::gate::report::{By, Row};
+use crate::gate::{Checked, Gate, TICKET_DEADLINE, Token};
+use crate::party::{Business, Customer};
+use crate::rules::charge::{Charge, ChargeReason};
+use crate::rules::conversation::{ConversationCategory, Effect};
+use crate::rules::decision::{Mode, Verdict};
+use crate::rules::event::{Category, Class, Event, EventKind};
+use crate::rules::window::{Reason, State};
+use crate::time::Timestamp;
+use crate::wire::record::{self, Stated};
+use crate::wire::send::Endpoint;
+use boundary::Sized32;
+
+/// The call did what it says.
+pub const CSW_OK: i32 = 0;
+/// The ticket is not decided yet (csw_poll).
+pub const CSW_PENDING: i32 = 1;
+/// The major version of this interface; csw_abi_version() gives that of the library that was loaded.
+pub const CSW_ABI_VERSION: u32 = 1;
+/// The endpoint of a send: POST /{version}/{phone-number-id}/messages.
+pub const CSW_ENDPOINT_MESSAGES: i32 = 0;
+/// The endpoint of a send: POST /{version}/{phone-number-id}/marketing_messages.
+pub const CSW_ENDPOINT_MARKETING_MESSAGES: i32 = 1;
+
+/// A gate: a configuration and its store. Opaque, and no address: never look behind it.
+///
+/// Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
+/// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_close.
+pub struct csw_gate {
+    _opaque: [u8; 0],
+}
+
+/// What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_error {
+    /// sizeof(csw_error), set by the caller.
+    pub size: u32,
+    /// The status that the call returned: a csw_code.
+    pub code: i32,
+    /// What is wrong, where, and what to do; UTF-8, closed with a zero byte, phone numbers redacted.
+    pub message: [c_char; 512],
+}
+
+/// A customer's window at a moment. Set size before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_window {
+    /// sizeof(csw_window), set by the caller.
+    pub size: u32,
+    /// A csw_state: open, closed, or unknown.
+    pub state: i32,
+    /// A csw_state: open or closed; an unknown state falls where the configuration says.
+    pub branch: i32,
+    /// A csw_reason: why.
+    pub reason: i32,
+    /// The first moment at which it is closed, the margin taken off, also when that has passed; Unix ms, 0 for none.
+    pub expires_at: i64,
+    /// The customer's last act that opens a window; Unix ms, 0 for none.
+    pub last_act: i64,
+    /// When the free entry point ends, if one is open; Unix ms, 0 for none.
+    pub free_entry_expires_at: i64,
+    /// How long it stays open from the moment that was asked for; ms, 0 when it is not.
+    pub remaining_ms: i64,
+}
+
+/// The answer about a send. Plain bytes: it may be copied, and kept until the platform has answered. Set size before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_decision {
+    /// sizeof(csw_decision), set by the caller.
+    pub size: u32,
+    /// A csw_verdict: whether the send may go out.
+    pub verdict: i32,
+    /// 1 when it would have been denied, were the number's mode not monitor.
+    pub would_deny: i32,
+    /// A csw_reason: why.
+    pub reason: i32,
+    /// A csw_class.
+    pub message_class: i32,
+    /// A csw_category; 0 for receipts.
+    pub category: i32,
+    /// 1 when the category is a guess.
+    pub estimated: i32,
+    /// A csw_conversation: what it would do; the order of commits decides in the end.
+    pub conversation: i32,
+    /// A csw_conversation_category; 0 for none.
+    pub conversation_category: i32,
+    /// A csw_charge; 0 for none (denied sends, receipts, reactions).
+    pub charge: i32,
+    /// A csw_charge_reason; 0 for none.
+    pub charge_reason: i32,
+    /// How many bytes of token are used.
+    pub token_length: u32,
+    /// The customer's window.
+    pub window: csw_window,
+    /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
+    pub token: [u8; 192],
+}
+
+/// Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_event {
+    /// sizeof(csw_event), set by the caller.
+    pub size: u32,
+    /// A csw_event_kind: customer_message, customer_call, call_accepted, business_message, sent, delivered, read, failed.
+    pub kind: i32,
+    /// The business's phone number id.
+    pub business: *const c_char,
+    /// Its length in bytes.
+    pub business_length: usize,
+    /// The customer: a phone number, a user id, or group:<id>.
+    pub customer: *const c_char,
+    /// Its length in bytes.
+    pub customer_length: usize,
+    /// The message's id; NULL for none. An event without an id is never recognised as repeated.
+    pub id: *const c_char,
+    /// Its length in bytes.
+    pub id_length: usize,
+    /// When it happened; Unix ms, 0 for now. The future is clamped to now.
+    pub at: i64,
+    /// business_message: a csw_class; 0 for free_form, or template when a category other than service is given.
+    pub message_class: i32,
+    /// business_message: a csw_category; 0 for service, or unknown for templates.
+    pub category: i32,
+    /// customer_message: 1 when the customer came through an entry point (a click on an ad or a call to action).
+    pub entry_point: i32,
+    /// Must be 0.
+    pub reserved: i32,
+    /// failed: the platform's error code; 131047 and 470 close the window.
+    pub code: i64,
+}
+
+/// What recording did. Set size before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_recorded {
+    /// sizeof(csw_recorded), set by the caller.
+    pub size: u32,
+    /// Events recorded.
+    pub events: u32,
+    /// Of them, those that had been recorded before and changed nothing.
+    pub repeated: u32,
+    /// Parts of a webhook that are none of csw's business.
+    pub ignored: u32,
+    /// Parts of a webhook that could not be read; the rest was recorded.
+    pub unreadable: u32,
+    /// A csw_conversation: what the (last) message of the business did.
+    pub conversation: i32,
+    /// A csw_conversation_category; 0 for none.
+    pub conversation_category: i32,
+    /// A csw_category; 0 for none.
+    pub category: i32,
+    /// The unreadable parts, each by its place, a line each, cut where the room ends; closed with a zero byte.
+    pub unreadable_text: [c_char; 1024],
+}
+
+/// A row of a report. Fields that the report is not grouped by are 0.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_report_row {
+    /// sizeof(csw_report_row), set by the caller in the first row.
+    pub size: u32,
+    /// A csw_class.
+    pub message_class: i32,
+    /// A csw_category.
+    pub category: i32,
+    /// A csw_conversation_category.
+    pub conversation_category: i32,
+    /// A csw_charge_reason.
+    pub charge_reason: i32,
+    /// Must be ignored.
+    pub reserved: i32,
+    /// The business's phone number id as a number.
+    pub business: u64,
+    /// Messages that went out.
+    pub messages: i64,
+    /// Conversations that they opened.
+    pub conversations: i64,
+    /// Charges that fell due and are nothing.
+    pub free: i64,
+    /// Charges that fell due and are something.
+    pub billable: i64,
+    /// The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
+    pub day: [c_char; 16],
+}
+
+/// What a gateway needs to know of the configuration. Set size before the call.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_settings {
+    /// sizeof(csw_settings), set by the caller.
+    pub size: u32,
+    /// A csw_fail: what happens to sends when csw itself has a fault.
+    pub fail: i32,
+    /// A csw_mode: what is done with a verdict for this number.
+    pub mode: i32,
+    /// 1 when the gateway may take the time from the header X-CSW-At.
+    pub test_clock: i32,
+}
+
+// SAFETY: each is repr(C), its first field is its size, and its fields are numbers, arrays of bytes, and pointers that are only followed
+// together with their lengths.
+unsafe impl Sized32 for csw_error {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_window {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_decision {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_event {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_recorded {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_report_row {}
+// SAFETY: as above.
+unsafe impl Sized32 for csw_settings {}
+
+/// Opens a gate by its configuration file (csw.toml).
+///
+/// Reads and validates the configuration and its secrets, and nothing else: the store opens on first use in each process, so a gate opened
+/// before a fork works in every child.
+///
+/// Errors: CSW_CODE_CONFIG names the file, the line and the key at fault; CSW_CODE_INVALID.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_open(
+    path: *const c_char,
+    path_length: usize,
+    gate: *mut *mut csw_gate,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let path = boundary::text("path", path, path_length)?;
+            open(gate, || Gate::open(Path::new(path)))
+        })
+    }
+}
+
+/// Opens a gate by the text of a configuration; paths in it are relative to the working directory.
+///
+/// Errors: as csw_open.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_open_text(
+    text: *const c_char,
+    text_length: usize,
+    gate: *mut *mut csw_gate,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let text = boundary::text("text", text, text_length)?;
+            open(gate, || Gate::open_text(text))
+        })
+    }
+}
+
+/// # Safety
+/// `out` is null or can be written.
+unsafe fn open(out: *mut *mut csw_gate, gate: impl FnOnce() -> Result<Gate>) -> Result<i32> {
+    if out.is_null() {
+        return Err(Error::invalid("gate is NULL; pass the address of a csw_gate *"));
+    }
+    let handle = boundary::handle(gate()?)?;
+    // SAFETY: by the caller's word.
+    unsafe { boundary::set("gate", out, handle) }?;
+    Ok(CSW_OK)
+}
+
+/// Closes a gate. What was submitted is finished first, for at most two seconds. NULL, and a gate that is closed already, are ignored.
+///
+/// No other call may be using the gate, and none may use it afterwards.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_close(gate: *mut csw_gate) {
+    boundary::close(gate);
+}
+
+/// A customer's window at a moment: may free-form messages go out?
+///
+/// One read of mapped memory: no lock, no system call. at is Unix ms, 0 for now; the future may be asked for.
+///
+/// Errors: CSW_CODE_INVALID for a business or customer that cannot be read; CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_check(
+    gate: *const csw_gate,
+    business: *const c_char,
+    business_length: usize,
+    customer: *const c_char,
+    customer_length: usize,
+    at: i64,
+    window: *mut csw_window,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            let business = Business::parse(boundary::text("business", business, business_length)?)?;
+            let customer = Customer::parse(boundary::text("customer", customer, customer_length)?)?;
+            let at = moment(at);
+            boundary::write("window", window, &csw_window::of(&gate.check(business, &customer, at)?, at))?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// May this send go out, and what would it open and cost? body is what a client posts to the Cloud API: JSON, form fields, or either gzipped.
+///
+/// Nothing is recorded. A denied send is a result, not an error. endpoint is one of CSW_ENDPOINT_*; at is Unix ms, 0 for now.
+///
+/// Errors: CSW_CODE_BODY and CSW_CODE_TOO_LARGE when the body cannot be read: never forward it; CSW_CODE_INVALID, CSW_CODE_STORE,
+/// CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_decide(
+    gate: *const csw_gate,
+    business: *const c_char,
+    business_length: usize,
+    endpoint: i32,
+    body: *const c_char,
+    body_length: usize,
+    at: i64,
+    decision: *mut csw_decision,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            let business = Business::parse(boundary::text("business", business, business_length)?)?;
+            let endpoint = match endpoint {
+                CSW_ENDPOINT_MESSAGES => Endpoint::Messages,
+                CSW_ENDPOINT_MARKETING_MESSAGES => Endpoint::MarketingMessages,
+                other => return Err(Error::invalid(format!("endpoint is {other}; it is one of CSW_ENDPOINT_*"))),
+            };
+            let (body, at) = (boundary::bytes("body", body, body_length)?, moment(at));
+            let decided = gate.decide(business, endpoint, body, at)?;
+            let window = Checked { window: decided.decision.window, branch: decided.decision.branch };
+            let decision_out = csw_decision::of(&decided.decision, &decided.token, csw_window::of(&window, at))?;
+            boundary::write("decision", decision, &decision_out)?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// Records one event and waits until it is on disk. recorded may be NULL.
+///
+/// Errors: CSW_CODE_INVALID; CSW_CODE_BUSY when too much is waiting; CSW_CODE_TIMEOUT when the outcome is unknown (repeating is harmless
+/// when the event has an id); CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_record(
+    gate: *const csw_gate,
+    event: *const csw_event,
+    recorded: *mut csw_recorded,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            wait(gate, recorded, || gate.submit_record(event_of(event)?))
+        })
+    }
+}
+
+/// Verifies, parses and records a webhook, and waits until its events are on disk. recorded may be NULL.
+///
+/// signature is the value of X-Hub-Signature-256, NULL when there is none. Event times after at (Unix ms, 0 for now) are clamped to it.
+///
+/// Errors: CSW_CODE_SIGNATURE (answer 401), CSW_CODE_NOT_JSON (400), CSW_CODE_TOO_LARGE (413), CSW_CODE_BUSY, CSW_CODE_TIMEOUT and
+/// CSW_CODE_STORE (503: the platform repeats it), CSW_CODE_INVALID, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_ingest(
+    gate: *const csw_gate,
+    bytes: *const c_char,
+    bytes_length: usize,
+    signature: *const c_char,
+    signature_length: usize,
+    at: i64,
+    recorded: *mut csw_recorded,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            wait(gate, recorded, || ingest(gate, bytes, bytes_length, signature, signature_length, at))
+        })
+    }
+}
+
+/// Records what the platform answered to a send that csw_decide let pass, and waits until it is on disk. recorded may be NULL.
+///
+/// 2xx answers record the message under the id in the response; of all others only 131047 and 470 say something about the window.
+///
+/// Errors: as csw_record.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_settle(
+    gate: *const csw_gate,
+    decision: *const csw_decision,
+    http_status: i32,
+    response: *const c_char,
+    response_length: usize,
+    at: i64,
+    recorded: *mut csw_recorded,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            wait(gate, recorded, || settle(gate, decision, http_status, response, response_length, at))
+        })
+    }
+}
+
+/// As csw_record, but returns at once with a ticket for csw_poll. Blocks on nothing.
+///
+/// Errors: CSW_CODE_INVALID, CSW_CODE_BUSY (nothing was taken), CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_submit_record(
+    gate: *const csw_gate,
+    event: *const csw_event,
+    ticket: *mut u64,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            submitted(ticket, || gate.submit_record(event_of(event)?))
+        })
+    }
+}
+
+/// As csw_ingest, but returns at once with a ticket for csw_poll: the bytes are copied, and verified by the recorder. Blocks on nothing.
+///
+/// Errors: as csw_submit_record; what is wrong with the webhook is said by csw_poll.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_submit_ingest(
+    gate: *const csw_gate,
+    bytes: *const c_char,
+    bytes_length: usize,
+    signature: *const c_char,
+    signature_length: usize,
+    at: i64,
+    ticket: *mut u64,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            submitted(ticket, || ingest(gate, bytes, bytes_length, signature, signature_length, at))
+        })
+    }
+}
+
+/// As csw_settle, but returns at once with a ticket for csw_poll. Blocks on nothing.
+///
+/// Errors: as csw_submit_record.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_submit_settle(
+    gate: *const csw_gate,
+    decision: *const csw_decision,
+    http_status: i32,
+    response: *const c_char,
+    response_length: usize,
+    at: i64,
+    ticket: *mut u64,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            submitted(ticket, || settle(gate, decision, http_status, response, response_length, at))
+        })
+    }
+}
+
+/// How a ticket stands: CSW_PENDING, CSW_OK once it is on disk (recorded is written, unless NULL), or the error that it failed with.
+///
+/// Errors: what the submitted call would have returned; CSW_CODE_TIMEOUT when its deadline (30 s) passed undecided: the outcome is unknown, and
+/// repeating is harmless; CSW_CODE_EXPIRED when newer tickets have pushed it out; CSW_CODE_INVALID when it was never issued.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_poll(
+    gate: *const csw_gate,
+    ticket: u64,
+    recorded: *mut csw_recorded,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let outcome = boundary::gate(gate)?.poll(Ticket::from_number(ticket))?;
+            decided(outcome, recorded)
+        })
+    }
+}
+
+/// As csw_poll, but waits for the outcome, at most timeout_ms. Never returns CSW_PENDING.
+///
+/// Errors: as csw_poll; CSW_CODE_TIMEOUT when the time is over first.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_wait(
+    gate: *const csw_gate,
+    ticket: u64,
+    timeout_ms: u32,
+    recorded: *mut csw_recorded,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let within = Duration::from_millis(timeout_ms.into());
+            let outcome = boundary::gate(gate)?.wait(Ticket::from_number(ticket), within)?;
+            decided(outcome, recorded)
+        })
+    }
+}
+
+/// Waits until everything submitted so far is on disk or has failed, at most timeout_ms.
+///
+/// Errors: CSW_CODE_TIMEOUT, CSW_CODE_FORKED, CSW_CODE_INVALID.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_flush(gate: *const csw_gate, timeout_ms: u32, error: *mut csw_error) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            boundary::gate(gate)?.flush(Duration::from_millis(timeout_ms.into()))?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// A descriptor (eventfd) that becomes readable when tickets were decided, for epoll or poll. It stays the gate's: do not close it; read its
+/// eight bytes to reset it, then csw_poll the tickets that are out.
+///
+/// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_event_fd(gate: *const csw_gate, fd: *mut i32, error: *mut csw_error) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            boundary::set("fd", fd, boundary::gate(gate)?.event_fd()?)?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// Totals of the days on which from and to fall in the account's time zone, both included (Unix ms), grouped by a sum of csw_by values.
+///
+/// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
+///
+/// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_report(
+    gate: *const csw_gate,
+    from: i64,
+    to: i64,
+    by: i32,
+    rows: *mut csw_report_row,
+    capacity: usize,
+    count: *mut usize,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let gate = boundary::gate(gate)?;
+            let by: Vec<By> = By::ALL.iter().copied().filter(|group| by & *group as i32 != 0).collect();
+            let zone = gate.config().default_policy().rules.zone();
+            let stride = if capacity == 0 { 0 } else { boundary::size("rows", rows)? };
+            let found = gate.report(zone.day(moment(from)), zone.day(moment(to)), &by)?;
+            for (place, row) in found.iter().take(capacity).enumerate() {
+                let out = rows.byte_add(place * stride);
+                out.cast::<u32>().write_unaligned(stride as u32);
+                boundary::write("rows", out, &csw_report_row::of(row))?;
+            }
+            boundary::set("count", count, found.len())?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// The webhook's verification handshake: CSW_OK when this is a configured verify token. Compared in constant time.
+///
+/// Errors: CSW_CODE_SIGNATURE when it is not (answer 403); CSW_CODE_INVALID.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_handshake(
+    gate: *const csw_gate,
+    token: *const c_char,
+    token_length: usize,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let known = boundary::gate(gate)?.is_verify_token(boundary::bytes("token", token, token_length)?);
+            let refusal = "the token is none of webhook.verify_token_file or webhook.verify_token_env";
+            if known { Ok(CSW_OK) } else { Err(Error::new(Code::Signature, refusal)) }
+        })
+    }
+}
+
+/// What a gateway needs to know of the configuration of a number; business may be NULL for numbers that are not listed.
+///
+/// Errors: CSW_CODE_INVALID.
+///
+/// # Safety
+/// See the contract at the top of the header.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn csw_settings_of(
+    gate: *const csw_gate,
+    business: *const c_char,
+    business_length: usize,
+    settings: *mut csw_settings,
+    error: *mut csw_error,
+) -> i32 {
+    // SAFETY: this function's contract.
+    unsafe {
+        boundary::guarded(error, || {
+            let config = boundary::gate(gate)?.config();
+            let policy = match boundary::text("business", business, business_length)? {
+                "" => config.default_policy(),
+                business => config.policy(config.canonical(Business::parse(business)?)),
+            };
+            let found = csw_settings {
+                size: 0,
+                fail: config.fail as i32,
+                mode: policy.mode as i32,
+                test_clock: i32::from(config.test_clock),
+            };
+            boundary::write("settings", settings, &found)?;
+            Ok(CSW_OK)
+        })
+    }
+}
+
+/// The library's version, as "0.1.0".
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// The major version of the library's interface: refuse to go on when it is not CSW_ABI_VERSION.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_abi_version() -> u32 {
+    CSW_ABI_VERSION
+}
+
+/// The word for a status: a csw_code, CSW_OK ("ok") or CSW_PENDING ("pending"); NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_code_name(number: i32) -> *const c_char {
+    match number {
+        CSW_OK => c"ok".as_ptr(),
+        CSW_PENDING => c"pending".as_ptr(),
+        _ => Code::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr()),
+    }
+}
+
+/// The word for a csw_state; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_state_name(number: i32) -> *const c_char {
+    State::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_reason; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_reason_name(number: i32) -> *const c_char {
+    Reason::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_event_kind; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_event_kind_name(number: i32) -> *const c_char {
+    EventKind::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_class; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_class_name(number: i32) -> *const c_char {
+    Class::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_category; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_category_name(number: i32) -> *const c_char {
+    Category::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_conversation; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_conversation_name(number: i32) -> *const c_char {
+    Effect::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_conversation_category; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_conversation_category_name(number: i32) -> *const c_char {
+    ConversationCategory::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_verdict; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_verdict_name(number: i32) -> *const c_char {
+    Verdict::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_charge; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_charge_name(number: i32) -> *const c_char {
+    Charge::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_charge_reason; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_charge_reason_name(number: i32) -> *const c_char {
+    ChargeReason::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_mode; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_mode_name(number: i32) -> *const c_char {
+    Mode::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_fail; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_fail_name(number: i32) -> *const c_char {
+    Fail::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+fn moment(at: i64) -> Timestamp {
+    if at == 0 { Timestamp::now() } else { Timestamp::from_millis(at) }
+}
+
+fn millis(at: Option<Timestamp>) -> i64 {
+    at.map_or(0, Timestamp::millis)
+}
+
+/// # Safety
+/// `event` and the strings in it are as the header's contract says.
+unsafe fn event_of(event: *const csw_event) -> Result<Event> {
+    // SAFETY: by the caller's word.
+    let (event, business, customer, id) = unsafe {
+        let event = boundary::read("event", event)?;
+        let business = boundary::text("event->business", event.business, event.business_length)?;
+        let customer = boundary::text("event->customer", event.customer, event.customer_length)?;
+        let id = boundary::text("event->id", event.id, event.id_length)?;
+        (event, business, customer, id)
+    };
+    let known = |name: &str, number, found: bool| match found || number == 0 {
+        true => Ok(()),
+        false => Err(Error::invalid(format!("event->{name} is {number}, which is none of its values"))),
+    };
+    let kind = EventKind::from_number(event.kind);
+    let (class, category) = (Class::from_number(event.message_class), Category::from_number(event.category));
+    known("message_class", event.message_class, class.is_some())?;
+    known("category", event.category, category.is_some())?;
+    record::event(Stated {
+        kind: kind.ok_or_else(|| Error::invalid(format!("event->kind is {}; it is a csw_event_kind", event.kind)))?,
+        business,
+        customer,
+        id: Some(id).filter(|id| !id.is_empty()),
+        at: moment(event.at),
+        class,
+        category,
+        entry_point: event.entry_point != 0,
+        code: Some(event.code).filter(|code| *code != 0),
+    })
+}
+
+/// # Safety
+/// As [`boundary::bytes`].
+unsafe fn ingest(
+    gate: &Gate,
+    bytes: *const c_char,
+    bytes_length: usize,
+    signature: *const c_char,
+    signature_length: usize,
+    at: i64,
+) -> Result<Ticket> {
+    // SAFETY: by the caller's word.
+    let (bytes, signature) = unsafe {
+        let bytes = boundary::bytes("bytes", bytes, bytes_length)?;
+        (bytes, boundary::text("signature", signature, signature_length)?)
+    };
+    let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
+    gate.submit_ingest(bytes.to_vec(), signature, moment(at))
+}
+
+/// # Safety
+/// As [`boundary::bytes`] and [`boundary::read`].
+unsafe fn settle(
+    gate: &Gate,
+    decision: *const csw_decision,
+    http_status: i32,
+    response: *const c_char,
+    response_length: usize,
+    at: i64,
+) -> Result<Ticket> {
+    // SAFETY: by the caller's word.
+    let (decision, response) =
+        unsafe { (boundary::read("decision", decision)?, boundary::bytes("response", response, response_length)?) };
+    let token = decision.token.get(..decision.token_length as usize).unwrap_or_default();
+    let status = u16::try_from(http_status).ok().filter(|status| (100..1000).contains(status));
+    let status = status.ok_or_else(|| Error::invalid(format!("http_status is {http_status}; expected 100 to 999")))?;
+    gate.submit_settle(Token::from_bytes(token)?, status, response.to_vec(), moment(at))
+}
+
+/// # Safety
+/// `ticket` is null or can be written.
+unsafe fn submitted(ticket: *mut u64, submit: impl FnOnce() -> Result<Ticket>) -> Result<i32> {
+    if ticket.is_null() {
+        return Err(Error::invalid("ticket is NULL"));
+    }
+    // SAFETY: by the caller's word.
+    unsafe { boundary::set("ticket", ticket, submit()?.number()) }?;
+    Ok(CSW_OK)
+}
+
+/// # Safety
+/// As [`decided`].
+unsafe fn wait(gate: &Gate, recorded: *mut csw_recorded, submit: impl FnOnce() -> Result<Ticket>) -> Result<i32> {
+    if !recorded.is_null() {
+        // SAFETY: by the caller's word. Asked first: what is recorded cannot be taken back because it cannot be told.
+        unsafe { boundary::size("recorded", recorded) }?;
+    }
+    let outcome = gate.wait(submit()?, TICKET_DEADLINE)?;
+    // SAFETY: by the caller's word.
+    unsafe { decided(outcome, recorded) }
+}
+
+/// # Safety
+/// `recorded` is null or points to as many writable bytes as its size says.
+unsafe fn decided(outcome: Outcome, recorded: *mut csw_recorded) -> Result<i32> {
+    match outcome {
+        Outcome::Pending => Ok(CSW_PENDING),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Done(_) if recorded.is_null() => Ok(CSW_OK),
+        Outcome::Done(report) => {
+            // SAFETY: by the caller's word.
+            unsafe { boundary::write("recorded", recorded, &csw_recorded::of(&report)) }?;
+            Ok(CSW_OK)
+        }
+    }
+}
+
+impl csw_window {
+    fn of(checked: &Checked, at: Timestamp) -> Self {
+        let Checked { window, branch } = checked;
+        csw_window {
+            size: size_of::<Self>() as u32,
+            state: window.state as i32,
+            branch: *branch as i32,
+            reason: window.reason as i32,
+            expires_at: millis(window.expires_at),
+            last_act: millis(window.last_act),
+            free_entry_expires_at: millis(window.free_entry_expires_at),
+            remaining_ms: window.remaining(at).as_millis(),
+        }
+    }
+}
+
+impl csw_decision {
+    fn of(decision: &crate::rules::decision::Decision, token: &Token, window: csw_window) -> Result<Self> {
+        let bytes = token.to_bytes()?;
+        let mut token = [0; 192];
+        let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
+        room.copy_from_slice(&bytes);
+        Ok(csw_decision {
+            size: size_of::<Self>() as u32,
+            verdict: decision.verdict as i32,
+            would_deny: i32::from(decision.would_deny),
+            reason: decision.reason as i32,
+            message_class: decision.class as i32,
+            category: decision.category.map_or(0, |category| category as i32),
+            estimated: i32::from(decision.estimated),
+            conversation: decision.placement.effect as i32,
+            conversation_category: decision.placement.category.map_or(0, |category| category as i32),
+            charge: decision.charged.charge.map_or(0, |charge| charge as i32),
+            charge_reason: decision.charged.reason.map_or(0, |reason| reason as i32),
+            token_length: bytes.len() as u32,
+            window,
+            token,
+        })
+    }
+}
+
+impl csw_recorded {
+    fn of(report: &Report) -> Self {
+        let placement = report.last.map(|applied| applied.placement);
+        let mut recorded = csw_recorded {
+            size: size_of::<Self>() as u32,
+            events: report.events,
+            repeated: report.repeated,
+            ignored: report.ignored,
+            unreadable: report.unreadable.len() as u32,
+            conversation: placement.map_or(Effect::None, |placement| placement.effect) as i32,
+            conversation_category: placement.and_then(|placement| placement.category).map_or(0, |value| value as i32),
+            category: report.last.and_then(|applied| applied.category).map_or(0, |category| category as i32),
+            unreadable_text: [0; 1024],
+        };
+        boundary::fill(&mut recorded.unreadable_text, &report.unreadable.join("\n"));
+        recorded
+    }
+}
+
+impl csw_report_row {
+    fn of(row: &Row) -> Self {
+        let mut out = csw_report_row {
+            size: size_of::<Self>() as u32,
+            message_class: row.group.class.map_or(0, |class| class as i32),
+            category: row.group.category.map_or(0, |category| category as i32),
+            conversation_category: row.group.conversation_category.map_or(0, |category| category as i32),
+            charge_reason: row.group.charge_reason.map_or(0, |reason| reason as i32),
+            reserved: 0,
+            business: row.group.business.map_or(0, Business::number),
+            messages: row.messages,
+            conversations: row.conversations,
+            free: row.free,
+            billable: row.billable,
+            day: [0; 16],
+        };
+        boundary::fill(&mut out.day, &row.group.day.map_or(String::new(), |day| day.to_string()));
+        out
+    }
+}

@@ -1,0 +1,452 @@
+//! One event, applied to the records of one transaction: facts, messages, ledger and totals change together.
+
+use crate::error::Result;
+use crate::party::{Business, Customer, Kind};
+use crate::rules::charge::{self, Item};
+use crate::rules::conversation::{self, Effect, Placement};
+use crate::rules::decision::Policy;
+use crate::rules::event::{
+    Act, Category, Event, Notice, NoticeWhat, Progress, Sending, Source, Status, What, says_window_closed,
+};
+use crate::rules::ledger;
+use crate::rules::message::Message;
+use crate::rules::ruleset::Anchor;
+use crate::store::codec::{self, Entry, IdHash, NumberRecord, SeenId};
+use crate::store::{Found, RecordsMut, Table};
+use crate::time::{Span, Timestamp};
+
+/// What recording an event did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Applied {
+    /// The same id was recorded before; nothing changed, and what follows is the first result.
+    pub repeated: bool,
+    /// The conversation that a message of the business opened or joined.
+    pub placement: Placement,
+    /// The category that it is accounted under.
+    pub category: Option<Category>,
+}
+
+impl Applied {
+    const DONE: Applied = Applied { repeated: false, placement: Placement::NONE, category: None };
+    const REPEATED: Applied = Applied { repeated: true, ..Applied::DONE };
+}
+
+/// Applies events to the records of a transaction.
+pub struct Applying<'a, 'w> {
+    /// The transaction.
+    pub records: &'a mut RecordsMut<'w>,
+    /// The policy of the event's number.
+    pub policy: &'a Policy,
+    /// Whether the spellings of one mobile number meet in one contact.
+    pub fold_numbers: bool,
+    /// The wall clock, for the ledger.
+    pub now: Timestamp,
+}
+
+impl Applying<'_, '_> {
+    /// Applies one event. Applying it again, or in another order, changes nothing that it should not.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when the records cannot be read or written; the transaction must be given up then.
+    pub fn event(&mut self, event: &Event) -> Result<Applied> {
+        let business = self.records.read().canonical(event.business)?;
+        let mut contacts = self.resolve(business, event)?;
+        match &event.what {
+            What::Customer { act, source } => self.act(business, &mut contacts, event, *act, *source),
+            What::Business(sending) => self.sent(business, &mut contacts[0], event, *sending),
+            What::Status(status) => self.status(business, contacts.swap_remove(0), event, status),
+            What::Refused => {
+                contacts[0].contact.refuse(event.at);
+                self.records.put_contact(business, &contacts[0])?;
+                Ok(Applied::DONE)
+            }
+            What::Identity => self.renamed(business, contacts.swap_remove(0), event),
+        }
+    }
+
+    /// The contacts that an event is about: one, unless the names in it are known to be of different people.
+    ///
+    /// A phone number that another user id is known for may have changed hands. Nothing is merged then: what happened is true of each name by
+    /// itself, and a false merge would open a window for somebody else.
+    fn resolve(&mut self, business: Business, event: &Event) -> Result<Vec<Found>> {
+        let mut contacts: Vec<Found> = Vec::with_capacity(1);
+        for name in std::iter::once(&event.customer).chain(&event.also) {
+            let name = if self.fold_numbers { name.folded() } else { *name };
+            let known = self.records.read().contact(business, &name)?;
+            let found = known.unwrap_or_else(|| Found { customer: name, contact: Default::default() });
+            if contacts.iter().any(|contact| contact.customer == found.customer) {
+                continue;
+            }
+            match contacts.iter().position(|contact| same_person(contact, &found, &event.what)) {
+                Some(place) => self.absorb(business, &mut contacts[place], found)?,
+                None => contacts.push(found),
+            }
+        }
+        Ok(contacts)
+    }
+
+    /// Makes one contact of two.
+    fn absorb(&mut self, business: Business, into: &mut Found, other: Found) -> Result<()> {
+        into.contact.merge(&other.contact);
+        into.contact.know(other.customer);
+        for name in other.contact.names.iter().chain([&other.customer]) {
+            self.records.put_alias(business, name, &into.customer)?;
+        }
+        self.move_messages(business, &other.customer, &into.customer)?;
+        self.recount(business, into, None)?;
+        self.records.put_contact(business, into)
+    }
+
+    fn move_messages(&mut self, business: Business, from: &Customer, to: &Customer) -> Result<()> {
+        let mut seen = Vec::new();
+        self.records.read().each_seen(business, from, &mut |id, what| seen.push((id, what)))?;
+        for (id, what) in seen {
+            self.records.delete_seen(business, from, id)?;
+            self.records.put_seen(business, to, id, &what)?;
+            if matches!(what, SeenId::Message(_)) {
+                self.records.put_recipient(business, id, to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn act(
+        &mut self,
+        business: Business,
+        contacts: &mut [Found],
+        event: &Event,
+        act: Act,
+        source: Option<Source>,
+    ) -> Result<Applied> {
+        if let Some(id) = &event.id {
+            let (id, customer) = (codec::id_hash(id, None), contacts[0].customer);
+            if self.records.read().seen(business, &customer, id)?.is_some() {
+                return Ok(Applied::REPEATED);
+            }
+            self.records.put_seen(business, &customer, id, &SeenId::Act(event.at))?;
+        }
+        let rules = self.policy.rules.at(event.at);
+        for found in contacts {
+            let before = found.contact.clone();
+            found.contact.act(rules, act, source, event.at);
+            if found.contact != before {
+                self.records.put_contact(business, found)?;
+            }
+        }
+        Ok(Applied::DONE)
+    }
+
+    fn sent(&mut self, business: Business, found: &mut Found, event: &Event, sending: Sending) -> Result<Applied> {
+        let sequence = self.records.read().next_sequence()?;
+        let id = match &event.id {
+            Some(id) => codec::id_hash(id, None),
+            // Nothing will name this message again; its place in the ledger is as good a name as any.
+            None => codec::id_hash(&format!("{sequence}"), Some(&found.customer)),
+        };
+        let owner = self.records.read().recipient(business, id)?.unwrap_or(found.customer);
+        let before = self.message(business, &owner, id)?;
+        if let Some(Message { sending: Some(first), first: placement, .. }) = &before {
+            return Ok(Applied { repeated: true, placement: *placement, category: Some(first.category) });
+        }
+        if owner != found.customer
+            && let Some(known) = self.records.read().contact(business, &owner)?
+        {
+            *found = known;
+        }
+        let mut message = before.clone().unwrap_or_else(|| Message::new(event.at, sequence, None));
+        message.sending = Some(sending);
+        message.at = message.at.min(event.at);
+        let placement = self.account(business, found, id, before, message)?;
+        Ok(Applied { repeated: false, placement, category: Some(sending.category) })
+    }
+
+    fn status(&mut self, business: Business, found: Found, event: &Event, status: &Status) -> Result<Applied> {
+        let rules = *self.policy.rules.at(event.at);
+        let Some(id) = &event.id else {
+            // Without an id no message can be meant; a refusal is one all the same.
+            return self.refused(business, found, status, event.at);
+        };
+        let of_message = codec::id_hash(id, None);
+        let mut found = match self.records.read().recipient(business, of_message)? {
+            Some(customer) => self.records.read().contact(business, &customer)?.unwrap_or(found),
+            None => found,
+        };
+        let base = self.message(business, &found.customer, of_message)?;
+        // Where messages are charged one by one, each member's copy of a group message is charged by itself.
+        let copy = status.member.filter(|_| status.progress >= Progress::Delivered && rules.conversation.is_none());
+        let (id, before) = match copy {
+            Some(member) => {
+                let id = codec::id_hash(id, Some(&member));
+                (id, self.message(business, &found.customer, id)?)
+            }
+            None => (of_message, base.clone()),
+        };
+        let mut message = match &before {
+            Some(message) => message.clone(),
+            None => {
+                let sequence = self.records.read().next_sequence()?;
+                let at = base.as_ref().map_or(event.at, |base| base.at);
+                let sending = base.as_ref().and_then(|base| base.sending);
+                Message { is_copy: copy.is_some(), ..Message::new(at, sequence, sending) }
+            }
+        };
+        message.apply(status, event.at);
+        if before.as_ref() == Some(&message) {
+            return Ok(Applied::REPEATED);
+        }
+        if message.reported.free_entry_point {
+            found.contact.report_entry(&rules, message.at, message.reported.expires_at);
+        }
+        let refused_at = if before.is_some() { message.at } else { event.at };
+        self.account(business, &mut found, id, before, message)?;
+        self.refused(business, found, status, refused_at)
+    }
+
+    fn refused(&mut self, business: Business, mut found: Found, status: &Status, at: Timestamp) -> Result<Applied> {
+        if status.progress == Progress::Failed && status.code.is_some_and(says_window_closed) {
+            found.contact.refuse(at);
+            self.records.put_contact(business, &found)?;
+        }
+        Ok(Applied::DONE)
+    }
+
+    /// A customer goes by another name: all that is known goes with them, and an old phone number, which somebody else may get, is let go.
+    fn renamed(&mut self, business: Business, mut found: Found, event: &Event) -> Result<Applied> {
+        let old = if self.fold_numbers { event.customer.folded() } else { event.customer };
+        let names = || event.also.iter().map(|name| if self.fold_numbers { name.folded() } else { *name });
+        let new_phone = names().find(|name| name.kind() == Kind::Phone && *name != old);
+        let (Kind::Phone, Some(new_phone)) = (old.kind(), new_phone) else { return Ok(Applied::DONE) };
+        found.contact.names.retain(|name| *name != old);
+        if found.customer == old {
+            found.customer = new_phone;
+            found.contact.names.retain(|name| *name != new_phone);
+            for name in found.contact.names.clone() {
+                self.records.put_alias(business, &name, &new_phone)?;
+            }
+            self.move_messages(business, &old, &new_phone)?;
+        }
+        self.records.0.delete(Table::Contacts, &codec::contact_key(business, &old))?;
+        self.records.put_contact(business, &found)?;
+        Ok(Applied::DONE)
+    }
+
+    fn message(&self, business: Business, customer: &Customer, id: IdHash) -> Result<Option<Message>> {
+        Ok(match self.records.read().seen(business, customer, id)? {
+            Some(SeenId::Message(message)) => Some(*message),
+            Some(SeenId::Act(_)) | None => None,
+        })
+    }
+
+    /// Accounts a message that is new or has changed: places it, charges it, and posts the difference. Returns its placement.
+    fn account(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        id: IdHash,
+        before: Option<Message>,
+        mut message: Message,
+    ) -> Result<Placement> {
+        let is_next = Some(message.at) >= found.contact.last_sent;
+        match &before {
+            Some(before) if !self.moves_others(before, &message) => {
+                if self.policy.rules.at(message.ruled_at()).anchor == Anchor::Delivery {
+                    message.due_at = message.due_at.or(message.delivered_at);
+                }
+            }
+            None if is_next || !message.counts() => {
+                if message.counts() {
+                    conversation::enter(&self.policy.rules, &mut found.contact, &mut message);
+                }
+                message.first = message.placement;
+                self.records.put_recipient(business, id, &found.customer)?;
+            }
+            _ => {
+                self.records.put_recipient(business, id, &found.customer)?;
+                let placement = self.recount(business, found, Some((id, message)))?;
+                self.records.put_contact(business, found)?;
+                return Ok(placement);
+            }
+        }
+        let placement = message.placement;
+        self.write_message(business, found, id, before.as_ref(), message)?;
+        self.records.put_contact(business, found)?;
+        Ok(placement)
+    }
+
+    /// Whether a change of one message may change what others opened, joined or cost.
+    fn moves_others(&self, before: &Message, after: &Message) -> bool {
+        let rules = self.policy.rules.at(after.ruled_at());
+        let was_ruled_by = self.policy.rules.at(before.ruled_at());
+        let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;
+        before.counts() != after.counts()
+            || before.class() != after.class()
+            || before.category() != after.category()
+            || before.at != after.at
+            || before.reported.free_entry_point != after.reported.free_entry_point
+            || before.reported.expires_at != after.reported.expires_at && after.reported.free_entry_point
+            || first_delivery && (before.placement.effect != Effect::None || was_ruled_by.set != rules.set)
+    }
+
+    /// Counts the contact's conversations anew, with one message put in its place, and posts every difference. Returns that message's placement.
+    fn recount(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        changed: Option<(IdHash, Message)>,
+    ) -> Result<Placement> {
+        let before = self.records.read().messages(business, &found.customer)?;
+        if before.is_empty() && changed.is_none() {
+            return Ok(Placement::NONE);
+        }
+        let mut after = before.clone();
+        let changed_id = changed.as_ref().map(|(id, _)| *id);
+        if let Some((id, message)) = changed {
+            after.retain(|(known, _)| *known != id);
+            after.push((id, message));
+        }
+        let mut messages: Vec<&mut Message> = after.iter_mut().map(|(_, message)| message).collect();
+        conversation::recount(&self.policy.rules, &mut found.contact, &mut messages);
+        let mut placement = Placement::NONE;
+        for (id, mut message) in after {
+            let old = before.iter().find(|(known, _)| *known == id).map(|(_, message)| message);
+            if Some(id) == changed_id {
+                placement = message.placement;
+                if old.is_none_or(|old| old.sending.is_none()) {
+                    message.first = message.placement;
+                }
+            }
+            if old != Some(&message) {
+                self.write_message(business, found, id, old, message)?;
+            }
+        }
+        Ok(placement)
+    }
+
+    /// Charges a message, keeps it, and posts what has changed.
+    fn write_message(
+        &mut self,
+        business: Business,
+        found: &Found,
+        id: IdHash,
+        before: Option<&Message>,
+        mut message: Message,
+    ) -> Result<()> {
+        self.charge(business, &mut message)?;
+        for posting in ledger::postings(self.policy.rules.zone(), before, &message) {
+            self.records.post(&Entry {
+                recorded_at: self.now,
+                business,
+                customer: Some(found.customer),
+                message: id,
+                line: posting.line,
+                count: posting.count,
+            })?;
+        }
+        self.records.put_seen(business, &found.customer, id, &SeenId::Message(Box::new(message)))
+    }
+
+    /// The charge of a message whose charge is due; a service message takes its unit of the month's free tier once.
+    fn charge(&mut self, business: Business, message: &mut Message) -> Result<()> {
+        let Some(due) = message.due_at else {
+            message.charge = None;
+            return Ok(());
+        };
+        let rules = self.policy.rules.at(message.ruled_at());
+        let item = Item {
+            class: message.class(),
+            category: message.category(),
+            placement: message.placement,
+            in_window: message.in_window,
+        };
+        if item.takes_tier_unit(rules) && message.tier_unit.is_none() {
+            let month = self.policy.rules.zone().day(due).month();
+            message.tier_unit = Some(self.records.take_tier_unit(business, month)?);
+        }
+        let used = message.tier_unit.map_or(0, |unit| unit - 1);
+        message.charge = Some(charge::charge(rules, &item, used));
+        Ok(())
+    }
+}
+
+/// Whether two contacts that one event names are one person.
+fn same_person(one: &Found, other: &Found, what: &What) -> bool {
+    let both_wrote = one.contact.last_act.is_some() && other.contact.last_act.is_some();
+    match what {
+        What::Identity => true,
+        // The answer to a send names what was asked for and whom it reached: one person, unless two are known to write.
+        What::Business(_) => !both_wrote,
+        _ => {
+            let names = |found: &Found| {
+                let own = [found.customer];
+                own.into_iter().chain(found.contact.names.iter().copied()).collect::<Vec<_>>()
+            };
+            let sort = |name: &Customer| (name.kind(), name.is_parent_id());
+            let theirs = names(other);
+            names(one).iter().all(|name| theirs.iter().all(|theirs| sort(name) != sort(theirs) || name == theirs))
+        }
+    }
+}
+
+/// Applies what the platform says about a business account.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read or written.
+pub fn notice(records: &mut RecordsMut<'_>, notice: &Notice) -> Result<()> {
+    match &notice.what {
+        NoticeWhat::Number { business, display } => {
+            let belongs = NumberRecord::Belongs(notice.account);
+            if records.read().number(*business)? != Some(belongs) {
+                records.put_number(*business, &belongs)?;
+            }
+            let displays = NumberRecord::Displays(*business);
+            match display {
+                Some(display) if display != business && records.read().number(*display)? != Some(displays) => {
+                    records.put_number(*display, &displays)
+                }
+                _ => Ok(()),
+            }
+        }
+        NoticeWhat::TemplateStatus { template, approved, category } => {
+            let mut record = records.read().template(notice.account, template)?.unwrap_or_default();
+            record.approved = Some(*approved);
+            record.category = category.or(record.category);
+            records.put_template(notice.account, template, &record)
+        }
+        NoticeWhat::TemplateCategory { template, category } => {
+            let mut record = records.read().template(notice.account, template)?.unwrap_or_default();
+            record.category = Some(*category);
+            records.put_template(notice.account, template, &record)
+        }
+    }
+}
+
+/// Forgets message ids older than the retention: looks at a few entries from the cursor on and moves it, round and round.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read or written.
+pub fn sweep(records: &mut RecordsMut<'_>, cursor: &mut Vec<u8>, older_than: Timestamp, entries: usize) -> Result<()> {
+    let (mut looked_at, mut old, mut next) = (0, Vec::new(), Vec::new());
+    records.read().0.scan(Table::Messages, cursor, &mut |key, value| {
+        if looked_at == entries {
+            next = key.to_vec();
+            return Ok(false);
+        }
+        looked_at += 1;
+        let seen: SeenId = codec::decode(Table::Messages, value)?;
+        if seen.at() < older_than {
+            old.push(key.to_vec());
+        }
+        Ok(true)
+    })?;
+    for key in old {
+        records.0.delete(Table::Messages, &key)?;
+        if let (Some(business), Some(id)) = (key.first_chunk::<8>(), key.last_chunk::<16>()) {
+            records.0.delete(Table::Ids, &[&business[..], id].concat())?;
+        }
+    }
+    *cursor = next;
+    Ok(())
+}
+
+/// The shortest time for which message ids can be kept: the platform repeats webhooks for seven days, and no conversation lasts longer.
+pub const RETENTION_MIN: Span = Span::hours(8 * 24);

@@ -1,0 +1,493 @@
+//! `csw.toml`, parsed into a [`Config`] that cannot be invalid.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::error::{Code, Error, Result};
+use crate::gate::apply::RETENTION_MIN;
+use crate::party::Business;
+use crate::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
+use crate::rules::event::{Category, TemplateName};
+use crate::rules::ruleset::{EntryOpens, RuleSet, Rules, Service, Set};
+use crate::time::{Day, Span, Timestamp, Zone};
+
+/// Where the store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StorePlace {
+    /// In a folder of this host, shared by its processes (`lmdb:/var/lib/csw`).
+    Lmdb(PathBuf),
+    /// In this handle's memory (`memory:`), for trials.
+    Memory,
+}
+
+/// What happens to sends when csw itself has a fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(i32)]
+pub enum Fail {
+    /// They pass.
+    Open = 1,
+    /// They are stopped.
+    #[default]
+    Closed = 2,
+}
+
+words!(Fail { Open = "open", Closed = "closed" });
+
+/// A secret; never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Vec<u8>);
+
+impl AsRef<[u8]> for Secret {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(...)")
+    }
+}
+
+/// A valid configuration. Secrets are read; nothing else was opened.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the store is.
+    pub store: StorePlace,
+    /// Whether a loss of power may take the last commits (`durability = "relaxed"`).
+    pub relaxed: bool,
+    /// How long message ids are remembered.
+    pub retention: Span,
+    /// What happens to sends when csw itself has a fault.
+    pub fail: Fail,
+    /// Whether a gateway takes the time from the header `X-CSW-At`.
+    pub test_clock: bool,
+    /// Whether the spellings of one mobile number meet in one contact.
+    pub fold_numbers: bool,
+    /// The webhook's secrets, several during a rotation.
+    pub secrets: Vec<Secret>,
+    /// The tokens of the webhook's verification handshake.
+    pub verify_tokens: Vec<Secret>,
+    policy: Policy,
+    numbers: HashMap<Business, Policy>,
+    displays: HashMap<Business, Business>,
+    template_categories: HashMap<String, Category>,
+}
+
+impl Config {
+    /// Reads a file; paths in it are relative to its folder.
+    ///
+    /// # Errors
+    /// `Config`, naming the file, the line, and the key at fault.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|cause| Error::new(Code::Config, format!("{}: cannot be read: {cause}", path.display())))?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, folder).map_err(|error| error.at(path.display()))
+    }
+
+    /// Reads the text of a configuration; paths in it are relative to the folder.
+    ///
+    /// # Errors
+    /// `Config`, naming the line and the key at fault.
+    pub fn parse(text: &str, folder: &Path) -> Result<Self> {
+        let file: File = toml::from_str(text).map_err(|cause| explained(text, &cause))?;
+        let policy = file.policy()?;
+        let mut numbers = HashMap::new();
+        let mut displays = HashMap::new();
+        for (id, number) in &file.numbers {
+            let key = |error: Error| config_error(format!("[numbers.{id}]"), error);
+            let business = Business::parse(id).map_err(key)?;
+            numbers.insert(business, number.policy(&file, &policy).map_err(key)?);
+            if let Some(display) = &number.display {
+                displays.insert(Business::parse(display).map_err(key)?, business);
+            }
+        }
+        let template_categories = file.templates.category.iter().map(|(name, word)| {
+            let key = format!("templates.category.{name}");
+            let category = one_of(&key, word, Category::from_word, Category::ALL.iter().map(|known| known.word()))?;
+            let name = name.split_once('/').map_or(name.clone(), |(name, language)| written(name, language));
+            Ok((name, category))
+        });
+        let retention = span("retention", file.retention.as_deref().unwrap_or("35d"))?;
+        if retention < RETENTION_MIN {
+            return Err(Error::new(
+                Code::Config,
+                "retention: less than 8d; the platform repeats webhooks for seven days, and repeats must be recognised",
+            ));
+        }
+        Ok(Config {
+            store: store_place(file.store.as_deref().unwrap_or("lmdb:/var/lib/csw"), folder)?,
+            relaxed: one_of(
+                "durability",
+                file.durability.as_deref().unwrap_or("full"),
+                |word| ["full", "relaxed"].contains(&word).then_some(word == "relaxed"),
+                ["full", "relaxed"],
+            )?,
+            retention,
+            fail: word_or_default("fail", file.fail.as_deref(), Fail::from_word, Fail::ALL.iter().map(|v| v.word()))?,
+            test_clock: file.test_clock,
+            fold_numbers: file.identity.fold_numbers.unwrap_or(true),
+            secrets: secrets("webhook.secret", &file.webhook.secret_file, &file.webhook.secret_env, folder)?,
+            verify_tokens: secrets(
+                "webhook.verify_token",
+                &file.webhook.verify_token_file,
+                &file.webhook.verify_token_env,
+                folder,
+            )?,
+            template_categories: template_categories.collect::<Result<_>>()?,
+            policy,
+            numbers,
+            displays,
+        })
+    }
+
+    /// The phone number id that a configured display number stands for, or the number itself.
+    pub fn canonical(&self, business: Business) -> Business {
+        self.displays.get(&business).copied().unwrap_or(business)
+    }
+
+    /// The policy of a number.
+    pub fn policy(&self, business: Business) -> &Policy {
+        self.numbers.get(&business).unwrap_or(&self.policy)
+    }
+
+    /// The policy of numbers that are not listed.
+    pub fn default_policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    /// The category that the configuration gives a template: by name and language, or by name.
+    pub fn template_category(&self, template: &TemplateName) -> Option<Category> {
+        let by_language = self.template_categories.get(&written(&template.name, &template.language));
+        by_language.or_else(|| self.template_categories.get(&template.name)).copied()
+    }
+}
+
+fn written(name: &str, language: &str) -> String {
+    let template = TemplateName::new(name, language);
+    format!("{}/{}", template.name, template.language)
+}
+
+/// The file as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct File {
+    store: Option<String>,
+    durability: Option<String>,
+    retention: Option<String>,
+    rules: Option<toml::Value>,
+    timezone: Option<String>,
+    unknown: Option<toml::Value>,
+    margin: Option<String>,
+    mode: Option<String>,
+    fail: Option<String>,
+    test_clock: bool,
+    templates: Templates,
+    webhook: Webhook,
+    identity: Identity,
+    numbers: HashMap<String, Number>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Templates {
+    policy: Option<String>,
+    category: HashMap<String, String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Webhook {
+    secret_file: Several,
+    secret_env: Several,
+    verify_token_file: Several,
+    verify_token_env: Several,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Identity {
+    fold_numbers: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Number {
+    enabled: Option<bool>,
+    display: Option<String>,
+    rules: Option<toml::Value>,
+    timezone: Option<String>,
+    currency: Option<String>,
+    mode: Option<String>,
+}
+
+/// A name, or several.
+#[derive(Debug, Default, Deserialize)]
+#[serde(untagged)]
+enum Several {
+    #[default]
+    None,
+    One(String),
+    Many(Vec<String>),
+}
+
+impl Several {
+    fn iter(&self) -> impl Iterator<Item = &str> {
+        let names = match self {
+            Several::None => &[][..],
+            Several::One(name) => std::slice::from_ref(name),
+            Several::Many(names) => names,
+        };
+        names.iter().map(String::as_str)
+    }
+}
+
+/// `rules` as a table: a set by name, and what is different from it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RulesTable {
+    set: Option<String>,
+    window: Option<String>,
+    conversation: Option<String>,
+    entry_point: Option<String>,
+    entry_point_at_most: Option<String>,
+    entry_reply_within: Option<String>,
+    entry_sources: Option<Vec<String>>,
+    free_tier: Option<u32>,
+    opens: OpensTable,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct OpensTable {
+    reaction: Option<bool>,
+    unsupported: Option<bool>,
+    unsupported_131060: Option<bool>,
+    edit: Option<bool>,
+    revoke: Option<bool>,
+    call_permission_reply: Option<bool>,
+    call_permission_automatic: Option<bool>,
+    request_welcome: Option<bool>,
+    unknown: Option<bool>,
+}
+
+impl File {
+    fn policy(&self) -> Result<Policy> {
+        let zone = Zone::parse(self.timezone.as_deref().unwrap_or("UTC")).map_err(|error| error.at("timezone"))?;
+        let modes = Mode::ALL.iter().map(|mode| mode.word());
+        let policies = TemplatePolicy::ALL.iter().map(|policy| policy.word());
+        Ok(Policy {
+            rules: rules(self.rules.as_ref(), zone)?,
+            enabled: true,
+            mode: word_or_default("mode", self.mode.as_deref(), Mode::from_word, modes)?,
+            margin: span("margin", self.margin.as_deref().unwrap_or("0"))?,
+            unknown: unknown_branch(self.unknown.as_ref(), zone)?,
+            templates: word_or_default(
+                "templates.policy",
+                self.templates.policy.as_deref(),
+                TemplatePolicy::from_word,
+                policies,
+            )?,
+        })
+    }
+}
+
+impl Number {
+    fn policy(&self, file: &File, default: &Policy) -> Result<Policy> {
+        if let Some(currency) = &self.currency
+            && !(currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase()))
+        {
+            return Err(Error::new(Code::Config, format!("currency: \"{currency}\" is no currency such as \"EUR\"")));
+        }
+        let zone = match &self.timezone {
+            Some(name) => Zone::parse(name).map_err(|error| error.at("timezone"))?,
+            None => default.rules.zone(),
+        };
+        Ok(Policy {
+            rules: rules(self.rules.as_ref().or(file.rules.as_ref()), zone)?,
+            enabled: self.enabled.unwrap_or(true),
+            mode: match &self.mode {
+                Some(word) => one_of("mode", word, Mode::from_word, Mode::ALL.iter().map(|mode| mode.word()))?,
+                None => default.mode,
+            },
+            ..default.clone()
+        })
+    }
+}
+
+fn rules(value: Option<&toml::Value>, zone: Zone) -> Result<Rules> {
+    let table = match value {
+        None => RulesTable::default(),
+        Some(toml::Value::String(set)) => RulesTable { set: Some(set.clone()), ..RulesTable::default() },
+        Some(table) => RulesTable::deserialize(table.clone()).map_err(|cause| explained("", &cause).at("rules"))?,
+    };
+    let set = table.set.as_deref().unwrap_or("guide");
+    let rules = if set == "meta" {
+        Rules::meta(zone)
+    } else {
+        let sets = Set::ALL.iter().map(|set| set.word()).chain(["meta"]);
+        Rules::fixed(RuleSet::of(one_of("rules", set, Set::from_word, sets)?), zone)
+    };
+    table.apply(rules)
+}
+
+impl RulesTable {
+    fn apply(&self, rules: Rules) -> Result<Rules> {
+        let duration = |key: &str, text: &Option<String>| {
+            text.as_deref().map(|text| span(&format!("rules.{key}"), text)).transpose()
+        };
+        let window = duration("window", &self.window)?;
+        let conversation = duration("conversation", &self.conversation)?;
+        let entry_point = duration("entry_point", &self.entry_point)?;
+        let at_most = duration("entry_point_at_most", &self.entry_point_at_most)?;
+        let reply_within = duration("entry_reply_within", &self.entry_reply_within)?;
+        let known_source = |source: &String| matches!(source.as_str(), "ad" | "post");
+        if let Some(other) = self.entry_sources.iter().flatten().find(|source| !known_source(source)) {
+            return Err(Error::new(Code::Config, format!("rules.entry_sources: \"{other}\"; use \"ad\" and \"post\"")));
+        }
+        let opens = &self.opens;
+        Ok(rules.overridden(|rules| {
+            let entry = &mut rules.entry;
+            rules.window = window.unwrap_or(rules.window);
+            entry.lasts = entry_point.unwrap_or(entry.lasts);
+            entry.at_most = at_most.unwrap_or(entry.at_most).max(entry.lasts);
+            if let (EntryOpens::Reply { within }, Some(span)) = (&mut entry.opens, reply_within) {
+                *within = span;
+            }
+            if let Some(sources) = &self.entry_sources {
+                entry.ad = sources.iter().any(|source| source == "ad");
+                entry.post = sources.iter().any(|source| source == "post");
+            }
+            rules.conversation = rules.conversation.map(|lasts| conversation.unwrap_or(lasts));
+            if let (Service::FreeTier(free), Some(units)) = (&mut rules.service, self.free_tier) {
+                *free = units;
+            }
+            for (switch, set) in [
+                (&mut rules.opens.reaction, opens.reaction),
+                (&mut rules.opens.unsupported, opens.unsupported),
+                (&mut rules.opens.unsupported_131060, opens.unsupported_131060),
+                (&mut rules.opens.edit, opens.edit),
+                (&mut rules.opens.revoke, opens.revoke),
+                (&mut rules.opens.call_permission_reply, opens.call_permission_reply),
+                (&mut rules.opens.call_permission_automatic, opens.call_permission_automatic),
+                (&mut rules.opens.request_welcome, opens.request_welcome),
+                (&mut rules.opens.unknown, opens.unknown),
+            ] {
+                *switch = set.unwrap_or(*switch);
+            }
+        }))
+    }
+}
+
+fn unknown_branch(value: Option<&toml::Value>, zone: Zone) -> Result<UnknownBranch> {
+    let malformed = || {
+        let expected = "unknown: expected \"closed\", \"open\", or { open_until = 2026-12-01 }";
+        Error::new(Code::Config, expected)
+    };
+    match value {
+        None => Ok(UnknownBranch::Closed),
+        Some(toml::Value::String(word)) if word == "closed" => Ok(UnknownBranch::Closed),
+        Some(toml::Value::String(word)) if word == "open" => Ok(UnknownBranch::Open),
+        Some(toml::Value::Table(table)) if table.len() == 1 => {
+            let end = match table.get("open_until") {
+                Some(toml::Value::Datetime(end)) => end.to_string(),
+                Some(toml::Value::String(end)) => end.clone(),
+                _ => return Err(malformed()),
+            };
+            moment(&end, zone).map(UnknownBranch::OpenUntil).map_err(|error| config_error("unknown.open_until", error))
+        }
+        Some(_) => Err(malformed()),
+    }
+}
+
+/// A date, which begins at midnight of the zone, or a date and time with its offset.
+fn moment(text: &str, zone: Zone) -> Result<Timestamp> {
+    match Timestamp::parse(text) {
+        Ok(at) => Ok(at),
+        Err(_) => Day::parse(text).map(|day| zone.midnight(day)),
+    }
+}
+
+fn store_place(text: &str, folder: &Path) -> Result<StorePlace> {
+    match text.split_once(':') {
+        Some(("lmdb", path)) if !path.is_empty() => Ok(StorePlace::Lmdb(folder.join(path))),
+        Some(("memory", "")) => Ok(StorePlace::Memory),
+        _ => Err(Error::new(
+            Code::Config,
+            format!("store: \"{text}\"; use \"lmdb:/var/lib/csw\" (a folder of this host) or \"memory:\""),
+        )),
+    }
+}
+
+fn secrets(key: &str, files: &Several, variables: &Several, folder: &Path) -> Result<Vec<Secret>> {
+    let mut secrets = Vec::new();
+    for file in files.iter() {
+        let path = folder.join(file);
+        let secret = std::fs::read(&path).map_err(|cause| {
+            Error::new(Code::Config, format!("{key}_file: {} cannot be read: {cause}", path.display()))
+        })?;
+        secrets.push(secret.trim_ascii().to_vec());
+    }
+    for variable in variables.iter() {
+        let secret = std::env::var(variable).map_err(|_| {
+            Error::new(Code::Config, format!("{key}_env: {variable} is not set in the gateway's environment"))
+        })?;
+        secrets.push(secret.trim().as_bytes().to_vec());
+    }
+    if secrets.iter().any(Vec::is_empty) {
+        return Err(Error::new(Code::Config, format!("{key}: a secret is empty; anybody could sign with it")));
+    }
+    Ok(secrets.into_iter().map(Secret).collect())
+}
+
+fn span(key: &str, text: &str) -> Result<Span> {
+    Span::parse(text).map_err(|error| error.at(key))
+}
+
+fn word_or_default<'w, T: Default>(
+    key: &str,
+    word: Option<&str>,
+    from_word: impl Fn(&str) -> Option<T>,
+    words: impl IntoIterator<Item = &'w str>,
+) -> Result<T> {
+    word.map_or_else(|| Ok(T::default()), |word| one_of(key, word, from_word, words))
+}
+
+fn one_of<'w, T>(
+    key: &str,
+    word: &str,
+    from_word: impl Fn(&str) -> Option<T>,
+    words: impl IntoIterator<Item = &'w str>,
+) -> Result<T> {
+    from_word(word).ok_or_else(|| {
+        let words: Vec<&str> = words.into_iter().collect();
+        Error::new(Code::Config, format!("{key}: \"{word}\"{}; use one of {}", nearest(word, &words), words.join(", ")))
+    })
+}
+
+fn config_error(key: impl fmt::Display, error: Error) -> Error {
+    Error::new(Code::Config, format!("{key}: {}", error.message()))
+}
+
+/// A parser's error with its line, and for an unknown key the nearest right one.
+fn explained(text: &str, cause: &toml::de::Error) -> Error {
+    let message = cause.message();
+    let mut quoted = message.split('`').skip(1).step_by(2);
+    let hint = match (message.starts_with("unknown field"), quoted.next()) {
+        (true, Some(key)) => nearest(key, &quoted.collect::<Vec<_>>()),
+        _ => String::new(),
+    };
+    let line = cause.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
+    let place = line.map_or(String::new(), |line| format!("line {line}: "));
+    Error::new(Code::Config, format!("{place}{message}{hint}"))
+}
+
+fn nearest(word: &str, words: &[&str]) -> String {
+    let likeness = |known: &&&str| (strsim::jaro_winkler(word, known) * 1000.0) as u32;
+    let nearest = words.iter().max_by_key(likeness).filter(|known| likeness(known) > 700);
+    nearest.map_or(String::new(), |known| format!(" (did you mean `{known}`?)"))
+}

@@ -1,0 +1,196 @@
+//! What hosts submit, as jobs of the recorder: a webhook, a single event, the platform's answer to a send.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Code, Error, Result};
+use crate::gate::apply::{self, Applying};
+use crate::gate::config::Config;
+use crate::gate::recorder::{Job, Report};
+use crate::party::{Business, Customer, Kind};
+use crate::rules::decision::Decision;
+use crate::rules::event::{Event, Notice, Outgoing, Sending, What};
+use crate::store::RecordsMut;
+use crate::time::Timestamp;
+use crate::wire::send;
+use crate::wire::{signature, webhook};
+
+/// What settling a send needs to know of its decision, as bytes that a gateway keeps until the platform has answered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    business: Business,
+    customer: Option<Customer>,
+    sending: Option<Sending>,
+    decided_at: Timestamp,
+}
+
+impl Token {
+    /// More bytes than any token has.
+    pub const MAX: usize = 192;
+
+    /// The token of a decision.
+    pub fn new(business: Business, outgoing: &Outgoing, decision: &Decision, at: Timestamp) -> Self {
+        Token { business, customer: outgoing.customer, sending: decision.sending(), decided_at: at }
+    }
+
+    /// The token's bytes, at most [`Token::MAX`].
+    ///
+    /// # Errors
+    /// `Internal` when it cannot be encoded.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        postcard::to_allocvec(self)
+            .map_err(|cause| Error::new(Code::Internal, format!("a token cannot be made: {cause}")))
+    }
+
+    /// The token of some bytes.
+    ///
+    /// # Errors
+    /// `Invalid` when no decision gave them.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        postcard::from_bytes(bytes).map_err(|_| Error::invalid("the token is not one that a decision gave"))
+    }
+}
+
+/// Events and notices that commit together.
+#[derive(Default)]
+struct Batch {
+    events: Vec<Event>,
+    notices: Vec<Notice>,
+    ignored: u32,
+    unreadable: Vec<String>,
+}
+
+impl Batch {
+    fn apply(&self, config: &Config, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
+        for notice in &self.notices {
+            apply::notice(records, notice)?;
+        }
+        let mut report = Report { ignored: self.ignored, unreadable: self.unreadable.clone(), ..Report::default() };
+        for event in &self.events {
+            let business = records.read().canonical(config.canonical(event.business))?;
+            let policy = config.policy(business);
+            let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
+            let applied = applying.event(&Event { business, ..event.clone() })?;
+            report.events += 1;
+            report.repeated += u32::from(applied.repeated);
+            report.last = Some(applied);
+        }
+        Ok(report)
+    }
+}
+
+/// A webhook.
+pub(super) struct Ingest {
+    config: Arc<Config>,
+    bytes: Vec<u8>,
+    weight: usize,
+    signature: Option<String>,
+    at: Timestamp,
+    batch: Batch,
+}
+
+impl Ingest {
+    pub(super) fn new(config: Arc<Config>, bytes: Vec<u8>, signature: Option<String>, at: Timestamp) -> Self {
+        let weight = bytes.len() + size_of::<Self>();
+        Ingest { config, bytes, weight, signature, at, batch: Batch::default() }
+    }
+}
+
+impl Job for Ingest {
+    fn prepare(&mut self) -> Result<()> {
+        let bytes = std::mem::take(&mut self.bytes);
+        signature::verify(&self.config.secrets, self.signature.as_deref(), &bytes)?;
+        let webhook = webhook::parse(&bytes)?;
+        let mut events = webhook.events;
+        events.iter_mut().for_each(|event| event.at = event.at.min(self.at));
+        self.batch =
+            Batch { events, notices: webhook.notices, ignored: webhook.ignored, unreadable: webhook.unreadable };
+        Ok(())
+    }
+
+    fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
+        self.batch.apply(&self.config, records, now)
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+}
+
+/// A single event.
+pub(super) struct Record {
+    config: Arc<Config>,
+    batch: Batch,
+}
+
+impl Record {
+    pub(super) fn new(config: Arc<Config>, mut event: Event) -> Self {
+        event.at = event.at.min(Timestamp::now());
+        Record { config, batch: Batch { events: vec![event], ..Batch::default() } }
+    }
+}
+
+impl Job for Record {
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
+        self.batch.apply(&self.config, records, now)
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>() + size_of::<Event>()
+    }
+}
+
+/// The platform's answer to a send.
+pub(super) struct Settle {
+    config: Arc<Config>,
+    token: Token,
+    http_status: u16,
+    response: Vec<u8>,
+    weight: usize,
+    at: Timestamp,
+    batch: Batch,
+}
+
+impl Settle {
+    pub(super) fn new(config: Arc<Config>, token: Token, http_status: u16, response: Vec<u8>, at: Timestamp) -> Self {
+        let weight = response.len() + size_of::<Self>();
+        Settle { config, token, http_status, response, weight, at, batch: Batch::default() }
+    }
+}
+
+impl Job for Settle {
+    fn prepare(&mut self) -> Result<()> {
+        let receipt = send::receipt(self.http_status, &std::mem::take(&mut self.response));
+        // A group's id may look like a phone number: what the answer calls a group by says nothing about a person.
+        let is_group = self.token.customer.is_some_and(|customer| customer.kind() == Kind::Group);
+        let names = receipt.names.into_iter().flatten();
+        let mut also: Vec<Customer> = names.filter(|_| !is_group).collect();
+        // A name that could not be read in the send may stand readable in the answer.
+        let Some(customer) = self.token.customer.or_else(|| also.pop()) else { return Ok(()) };
+        let event = |at, id, what, also| Event { business: self.token.business, customer, also, at, id, what };
+        self.batch.events = match self.token.sending {
+            Some(sending) => {
+                let sent = receipt.ids.into_iter();
+                sent.map(|id| event(self.at, Some(id), What::Business(sending), also.clone())).collect()
+            }
+            None => Vec::new(),
+        };
+        if receipt.refused {
+            self.batch.events.push(event(self.token.decided_at, None, What::Refused, Vec::new()));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
+        self.batch.apply(&self.config, records, now)
+    }
+
+    fn weight(&self) -> usize {
+        self.weight
+    }
+}

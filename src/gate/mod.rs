@@ -1,0 +1,320 @@
+//! The running system: a [`Gate`] answers for sends and takes in what happened.
+
+pub mod apply;
+pub mod catalogue;
+pub mod config;
+mod jobs;
+pub mod process;
+pub mod recorder;
+pub mod report;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use once_cell::sync::{Lazy, OnceCell};
+use subtle::ConstantTimeEq;
+
+use crate::error::{Code, Error, Result};
+use crate::party::{Business, Customer};
+use crate::rules::contact::Contact;
+use crate::rules::decision::{self, Decision, Policy, Standing};
+use crate::rules::event::{Class, Event, Outgoing};
+use crate::rules::ruleset::Service;
+use crate::rules::window::{State, Window};
+use crate::store::lmdb::LmdbStore;
+use crate::store::memory::MemoryStore;
+use crate::store::{Read, Records, Store};
+use crate::time::{Day, Timestamp};
+use crate::wire::send::{self, Endpoint};
+use config::{Config, StorePlace};
+use process::Signal;
+use recorder::{Outcome, Recorder, Ticket};
+use report::{By, Row};
+
+pub use jobs::Token;
+
+/// How long a ticket may stay undecided before it reads `timeout`.
+pub const TICKET_DEADLINE: Duration = Duration::from_secs(30);
+
+/// A handle on a configuration and its store.
+///
+/// Opening reads and validates the configuration and nothing else. The store opens on first use in each process, so one handle made before a
+/// fork works in every child; one used before the fork answers `forked` there. All methods may be called from any thread.
+pub struct Gate {
+    config: Arc<Config>,
+    running: OnceCell<Arc<Running>>,
+    signal: OnceCell<Arc<Signal>>,
+}
+
+/// A store and its recorder, one for each place and process.
+struct Running {
+    generation: u64,
+    // Dropped first: the recorder lets go of the store.
+    recorder: Recorder,
+    store: Arc<dyn Store>,
+}
+
+/// A customer's window and the branch that it falls into.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Checked {
+    /// The window.
+    pub window: Window,
+    /// Open or closed: the state, with unknown falling where the configuration says.
+    pub branch: State,
+}
+
+/// An answer about a send, and what settling it needs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Decided {
+    /// The answer.
+    pub decision: Decision,
+    /// To be given back to [`Gate::submit_settle`] with the platform's response.
+    pub token: Token,
+}
+
+impl Gate {
+    /// A gate by its configuration file.
+    ///
+    /// # Errors
+    /// `Config`, naming the file, the line and the key at fault.
+    pub fn open(path: &Path) -> Result<Self> {
+        Config::read(path).map(Self::with)
+    }
+
+    /// A gate by the text of a configuration; paths in it are relative to the working directory.
+    ///
+    /// # Errors
+    /// `Config`, naming the line and the key at fault.
+    pub fn open_text(text: &str) -> Result<Self> {
+        Config::parse(text, Path::new(".")).map(Self::with)
+    }
+
+    /// A gate with a configuration.
+    pub fn with(config: Config) -> Self {
+        Gate { config: Arc::new(config), running: OnceCell::new(), signal: OnceCell::new() }
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// A customer's window at a moment. The hot path: one read, no lock, no system call.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn check(&self, business: Business, customer: &Customer, at: Timestamp) -> Result<Checked> {
+        self.read(|records| {
+            let (business, contact) = self.contact(records, business, customer)?;
+            let policy = self.config.policy(business);
+            let window = policy.window(&contact, at);
+            Ok(Checked { window, branch: policy.branch(window.state, at) })
+        })
+    }
+
+    /// Whether a send may go out, and what it would open and cost. Nothing is recorded.
+    ///
+    /// # Errors
+    /// `Body` or `TooLarge` when the body cannot be read (never forward it); `Store`, `Format` or `Forked`.
+    pub fn decide(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
+        let outgoing = send::parse(endpoint, body)?;
+        self.read(|records| {
+            let (business, contact) = match &outgoing.customer {
+                Some(customer) => self.contact(records, business, customer)?,
+                None => (self.canonical(records, business)?, Contact::default()),
+            };
+            let policy = self.config.policy(business);
+            let standing = match &outgoing.template {
+                Some(template) => catalogue::standing(records, &self.config, business, template)?,
+                None => Standing::default(),
+            };
+            let tier_used = tier_used(records, policy, business, &outgoing, at)?;
+            let decision = decision::decide(policy, &contact, &outgoing, standing, tier_used, at);
+            Ok(Decided { decision, token: Token::new(business, &outgoing, &decision, at) })
+        })
+    }
+
+    /// Records one event; its time is clamped to the wall clock. Returns at once.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_record(&self, event: Event) -> Result<Ticket> {
+        self.submit(jobs::Record::new(Arc::clone(&self.config), event))
+    }
+
+    /// Records a webhook: its signature is verified, it is parsed, and all its events are committed together. Returns at once; what is wrong
+    /// with the webhook is said by the ticket. Times after `at` are clamped to it.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_ingest(&self, bytes: Vec<u8>, signature: Option<String>, at: Timestamp) -> Result<Ticket> {
+        self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, signature, at))
+    }
+
+    /// Records what the platform answered to a send. Returns at once.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_settle(&self, token: Token, http_status: u16, response: Vec<u8>, at: Timestamp) -> Result<Ticket> {
+        self.submit(jobs::Settle::new(Arc::clone(&self.config), token, http_status, response, at))
+    }
+
+    fn submit(&self, job: impl recorder::Job + 'static) -> Result<Ticket> {
+        self.running()?.recorder.submit(Box::new(job), TICKET_DEADLINE)
+    }
+
+    /// How a ticket stands.
+    ///
+    /// # Errors
+    /// `Timeout`, `Expired`, `Invalid`, `Forked`.
+    pub fn poll(&self, ticket: Ticket) -> Result<Outcome> {
+        self.running()?.recorder.poll(ticket)
+    }
+
+    /// Waits until a ticket is decided, at most so long.
+    ///
+    /// # Errors
+    /// `Timeout`, `Expired`, `Invalid`, `Forked`.
+    pub fn wait(&self, ticket: Ticket, within: Duration) -> Result<Outcome> {
+        self.running()?.recorder.wait(ticket, within)
+    }
+
+    /// Waits until everything submitted is decided, at most so long.
+    ///
+    /// # Errors
+    /// `Timeout`, `Forked`.
+    pub fn flush(&self, within: Duration) -> Result<()> {
+        match self.running.get() {
+            Some(_) => self.running()?.recorder.flush(within),
+            None => Ok(()),
+        }
+    }
+
+    /// A descriptor that becomes readable after each commit of the recorder. It stays the gate's; read eight bytes from it to reset it.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn event_fd(&self) -> Result<i32> {
+        let running = self.running()?;
+        let signal = self.signal.get_or_try_init(|| {
+            let signal = Arc::new(Signal::new()?);
+            running.recorder.notify(&signal);
+            Ok::<_, Error>(signal)
+        })?;
+        Ok(signal.fd())
+    }
+
+    /// The totals of the days from one to another, both included.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn report(&self, from: Day, to: Day, by: &[By]) -> Result<Vec<Row>> {
+        self.read(|records| report::report(records, from, to, by))
+    }
+
+    /// Whether this is a token of the webhook's verification handshake; compared in constant time.
+    pub fn is_verify_token(&self, token: &[u8]) -> bool {
+        self.config.verify_tokens.iter().fold(false, |found, known| found | bool::from(known.as_ref().ct_eq(token)))
+    }
+
+    fn contact(&self, records: Records<'_>, business: Business, customer: &Customer) -> Result<(Business, Contact)> {
+        let customer = if self.config.fold_numbers { customer.folded() } else { *customer };
+        let business = self.config.canonical(business);
+        if let Some(found) = records.contact(business, &customer)? {
+            return Ok((business, found.contact));
+        }
+        // A display number may have been given; looked up last, since it is the rare case.
+        let canonical = records.canonical(business)?;
+        let found = if canonical == business { None } else { records.contact(canonical, &customer)? };
+        Ok((canonical, found.map(|found| found.contact).unwrap_or_default()))
+    }
+
+    fn canonical(&self, records: Records<'_>, business: Business) -> Result<Business> {
+        records.canonical(self.config.canonical(business))
+    }
+
+    fn read<T>(&self, mut work: impl FnMut(Records<'_>) -> Result<T>) -> Result<T> {
+        let mut answer = None;
+        self.running()?.store.read(&mut |snapshot: &dyn Read| {
+            answer = Some(work(Records(snapshot))?);
+            Ok(())
+        })?;
+        answer.ok_or_else(|| Error::new(Code::Internal, "the store read nothing"))
+    }
+
+    /// The store and the recorder of this process, opened on first use.
+    fn running(&self) -> Result<&Running> {
+        let generation = process::generation()?;
+        let running = self.running.get_or_try_init(|| Running::of(&self.config, generation))?;
+        if running.generation != generation {
+            return Err(forked());
+        }
+        Ok(running)
+    }
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        if process::generation().is_ok_and(|generation| generation != running.generation) {
+            // The parent's: its map, its thread and its locks are not this process's to close.
+            std::mem::forget(running);
+        }
+    }
+}
+
+/// The stores of this process by their canonical paths: LMDB must not be opened twice in one process.
+static OPEN: Lazy<Mutex<HashMap<PathBuf, Weak<Running>>>> = Lazy::new(Mutex::default);
+
+impl Running {
+    fn of(config: &Config, generation: u64) -> Result<Arc<Running>> {
+        let path = match &config.store {
+            StorePlace::Memory => return Self::start(Arc::new(MemoryStore::default()), config, generation),
+            StorePlace::Lmdb(path) => path,
+        };
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = |open: &HashMap<PathBuf, Weak<Running>>| {
+            std::fs::canonicalize(path).ok().and_then(|path| open.get(&path)?.upgrade())
+        };
+        match known(&open) {
+            Some(running) if running.generation == generation => return Ok(running),
+            Some(parents) => {
+                std::mem::forget(parents);
+                return Err(forked());
+            }
+            None => {}
+        }
+        let running = Self::start(Arc::new(LmdbStore::open(path, config.relaxed)?), config, generation)?;
+        open.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()), Arc::downgrade(&running));
+        Ok(running)
+    }
+
+    fn start(store: Arc<dyn Store>, config: &Config, generation: u64) -> Result<Arc<Running>> {
+        let recorder = Recorder::start(Arc::clone(&store), config.retention)?;
+        Ok(Arc::new(Running { generation, recorder, store }))
+    }
+}
+
+fn forked() -> Error {
+    Error::new(
+        Code::Forked,
+        "the store was used before this process was forked; use it first after the fork (nginx: init_worker_by_lua, not init_by_lua)",
+    )
+}
+
+/// How much of the month's free tier is used, where the answer depends on it.
+fn tier_used(
+    records: Records<'_>,
+    policy: &Policy,
+    business: Business,
+    outgoing: &Outgoing,
+    at: Timestamp,
+) -> Result<u32> {
+    let counts = matches!(policy.rules.at(at).service, Service::FreeTier(_));
+    match outgoing.class {
+        Class::FreeForm | Class::Unknown if counts => records.tier_used(business, policy.rules.zone().day(at).month()),
+        _ => Ok(0),
+    }
+}

@@ -1,0 +1,366 @@
+//! One writer thread for each store of a process. Hosts submit and never wait; what has gathered meanwhile is committed in one transaction.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::error::{Code, Error, Result};
+use crate::gate::apply;
+use crate::gate::process::{self, Signal};
+use crate::store::{RecordsMut, Store, Write};
+use crate::time::{Span, Timestamp};
+
+/// What may wait at once: more is answered with `busy`.
+const QUEUE_JOBS: usize = 16_384;
+/// The same in bytes.
+const QUEUE_BYTES: usize = 64 << 20;
+/// What one transaction takes at most, so that the first of a crowd need not wait for the last.
+const GROUP_JOBS: usize = 512;
+/// Outcomes that are remembered; older tickets read `expired`.
+const OUTCOMES: usize = 65_536;
+/// Message ids that each commit looks at for their age.
+const SWEPT: usize = 32;
+/// How often resources of dead processes are given back.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+/// The largest whole number that every Lua holds exactly.
+const LAST_TICKET: u64 = (1 << 53) - 1;
+
+/// A thing to record. Prepared once, outside any transaction; applied in one, perhaps again when the first attempt was given up.
+pub trait Job: Send {
+    /// Verifies and parses.
+    ///
+    /// # Errors
+    /// What is wrong with it; it fails alone then.
+    fn prepare(&mut self) -> Result<()>;
+
+    /// Changes the records.
+    ///
+    /// # Errors
+    /// `Store` or `Format`; the transaction is given up then.
+    fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report>;
+
+    /// About how many bytes of the queue it takes.
+    fn weight(&self) -> usize;
+}
+
+/// What recording did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Report {
+    /// Events recorded.
+    pub events: u32,
+    /// Of them, those that had been recorded before.
+    pub repeated: u32,
+    /// Parts that are none of our business.
+    pub ignored: u32,
+    /// Parts that could not be read, each by its place.
+    pub unreadable: Vec<String>,
+    /// What the last event did.
+    pub last: Option<apply::Applied>,
+}
+
+/// A receipt for something submitted: a number of this process, below 2^53.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// The number.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    /// A ticket from its number.
+    pub fn from_number(number: u64) -> Self {
+        Ticket(number)
+    }
+}
+
+/// How a ticket stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Not committed yet.
+    Pending,
+    /// Committed.
+    Done(Report),
+    /// Not recorded, and why.
+    Failed(Error),
+}
+
+struct Waiting {
+    ticket: Ticket,
+    job: Box<dyn Job>,
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Waiting>,
+    bytes: usize,
+    stopping: bool,
+}
+
+#[derive(Default)]
+struct Outcomes {
+    /// The ticket of the first outcome in the ring.
+    first: u64,
+    ring: VecDeque<(Outcome, Instant)>,
+    /// Tickets below this have been decided.
+    signals: Vec<Weak<Signal>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    submitted: Condvar,
+    outcomes: Mutex<Outcomes>,
+    decided: Condvar,
+}
+
+/// The writer of a store. Dropping it finishes what was submitted, within a bound.
+pub struct Recorder {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// How long a stopping recorder is waited for.
+const STOP_WITHIN: Duration = Duration::from_secs(2);
+
+impl Recorder {
+    /// Starts the thread. Message ids older than the retention are forgotten as it goes.
+    ///
+    /// # Errors
+    /// `Store` when the system gives no thread.
+    pub fn start(store: Arc<dyn Store>, retention: Span) -> Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::default(),
+            submitted: Condvar::new(),
+            outcomes: Mutex::new(Outcomes { first: 1, ..Outcomes::default() }),
+            decided: Condvar::new(),
+        });
+        let mut worker =
+            Worker { shared: Arc::clone(&shared), store, retention, cursor: Vec::new(), tidied: Instant::now() };
+        let thread = process::spawn("csw-recorder", move || worker.run())?;
+        Ok(Recorder { shared, thread: Some(thread) })
+    }
+
+    /// Takes a job and returns at once.
+    ///
+    /// # Errors
+    /// `Busy` when too much is waiting; nothing was taken then.
+    pub fn submit(&self, job: Box<dyn Job>, within: Duration) -> Result<Ticket> {
+        let weight = job.weight();
+        let mut queue = lock(&self.shared.queue);
+        if queue.jobs.len() >= QUEUE_JOBS || queue.bytes + weight > QUEUE_BYTES {
+            return Err(Error::new(
+                Code::Busy,
+                format!("the recorder is busy: {} jobs wait; submit it again in a moment", queue.jobs.len()),
+            ));
+        }
+        let ticket = self.shared.issue(Instant::now() + within)?;
+        queue.bytes += weight;
+        queue.jobs.push_back(Waiting { ticket, job });
+        drop(queue);
+        self.shared.submitted.notify_one();
+        Ok(ticket)
+    }
+
+    /// How a ticket stands; looks at the clock, so that a deadline passes even when nothing happens.
+    ///
+    /// # Errors
+    /// `Timeout` past its deadline, `Expired` when its outcome is forgotten, `Invalid` when it was never issued.
+    pub fn poll(&self, ticket: Ticket) -> Result<Outcome> {
+        self.shared.poll(&lock(&self.shared.outcomes), ticket)
+    }
+
+    /// Waits until a ticket is decided, at most so long.
+    ///
+    /// # Errors
+    /// As [`Recorder::poll`]; `Timeout` when the time is over first.
+    pub fn wait(&self, ticket: Ticket, within: Duration) -> Result<Outcome> {
+        let until = Instant::now() + within;
+        let mut outcomes = lock(&self.shared.outcomes);
+        loop {
+            match self.shared.poll(&outcomes, ticket)? {
+                Outcome::Pending => {}
+                decided => return Ok(decided),
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(timeout());
+            }
+            let waited = self.shared.decided.wait_timeout(outcomes, left);
+            outcomes = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Waits until everything submitted so far is decided, at most so long.
+    ///
+    /// # Errors
+    /// `Timeout` when the time is over first.
+    pub fn flush(&self, within: Duration) -> Result<()> {
+        let last = {
+            let outcomes = lock(&self.shared.outcomes);
+            outcomes.first + outcomes.ring.len() as u64 - 1
+        };
+        match self.wait(Ticket(last), within) {
+            Err(error) if error.code() == Code::Timeout => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Raises a signal after each commit, for as long as somebody keeps it.
+    pub fn notify(&self, signal: &Arc<Signal>) {
+        lock(&self.shared.outcomes).signals.push(Arc::downgrade(signal));
+    }
+}
+
+impl Drop for Recorder {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).stopping = true;
+        self.shared.submitted.notify_all();
+        let until = Instant::now() + STOP_WITHIN;
+        if let Some(thread) = self.thread.take() {
+            while !thread.is_finished() && Instant::now() < until {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            // One that hangs in a sync is left to itself: a host that exits must not hang with it.
+            if thread.is_finished() {
+                let _ = thread.join();
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn issue(&self, deadline: Instant) -> Result<Ticket> {
+        let mut outcomes = lock(&self.outcomes);
+        let ticket = outcomes.first + outcomes.ring.len() as u64;
+        if ticket > LAST_TICKET {
+            return Err(Error::new(Code::Internal, "no tickets are left; restart the gateway"));
+        }
+        outcomes.ring.push_back((Outcome::Pending, deadline));
+        if outcomes.ring.len() > OUTCOMES {
+            outcomes.ring.pop_front();
+            outcomes.first += 1;
+        }
+        Ok(Ticket(ticket))
+    }
+
+    fn poll(&self, outcomes: &Outcomes, ticket: Ticket) -> Result<Outcome> {
+        let Some(place) = ticket.0.checked_sub(outcomes.first) else {
+            return Err(match ticket.0 {
+                0 => Error::invalid("ticket 0 was never issued"),
+                _ => Error::new(Code::Expired, "the ticket is too old; its outcome is forgotten"),
+            });
+        };
+        match outcomes.ring.get(place as usize) {
+            Some((Outcome::Pending, deadline)) if Instant::now() > *deadline => Err(timeout()),
+            Some((outcome, _)) => Ok(outcome.clone()),
+            None => Err(Error::invalid(format!("ticket {} was never issued here", ticket.0))),
+        }
+    }
+
+    fn decide(&self, decided: Vec<(Ticket, Outcome)>) {
+        let mut outcomes = lock(&self.outcomes);
+        for (ticket, outcome) in decided {
+            if let Some(place) = ticket.0.checked_sub(outcomes.first)
+                && let Some((standing, _)) = outcomes.ring.get_mut(place as usize)
+            {
+                *standing = outcome;
+            }
+        }
+        outcomes.signals.retain(|signal| signal.upgrade().inspect(|signal| signal.raise()).is_some());
+        drop(outcomes);
+        self.decided.notify_all();
+    }
+}
+
+struct Worker {
+    shared: Arc<Shared>,
+    store: Arc<dyn Store>,
+    retention: Span,
+    cursor: Vec<u8>,
+    tidied: Instant,
+}
+
+impl Worker {
+    fn run(&mut self) {
+        while let Some(group) = self.next_group() {
+            let (mut decided, mut ready) = (Vec::with_capacity(group.len()), Vec::with_capacity(group.len()));
+            for Waiting { ticket, mut job } in group {
+                match guarded(|| job.prepare()) {
+                    Ok(()) => ready.push(Waiting { ticket, job }),
+                    Err(error) => decided.push((ticket, Outcome::Failed(error))),
+                }
+            }
+            self.commit(&ready, &mut decided);
+            self.shared.decide(decided);
+            if self.tidied.elapsed() > TIDY_EVERY {
+                self.tidied = Instant::now();
+                // Nothing depends on it now, and the next commit says what is wrong with the store.
+                let _ = self.store.tidy();
+            }
+        }
+    }
+
+    /// Everything that waits, up to a limit; `None` when the recorder stops and nothing is left.
+    fn next_group(&self) -> Option<Vec<Waiting>> {
+        let mut queue = lock(&self.shared.queue);
+        while queue.jobs.is_empty() {
+            if queue.stopping {
+                return None;
+            }
+            queue = self.shared.submitted.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let jobs = queue.jobs.len().min(GROUP_JOBS);
+        let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
+        queue.bytes -= group.iter().map(|waiting| waiting.job.weight()).sum::<usize>();
+        Some(group)
+    }
+
+    /// Commits a group in one transaction. When that fails, each job by itself, so that a bad one takes no other down.
+    fn commit(&mut self, group: &[Waiting], decided: &mut Vec<(Ticket, Outcome)>) {
+        if group.is_empty() {
+            return;
+        }
+        match (self.transact(group), group) {
+            (Ok(reports), _) => {
+                let done = group.iter().zip(reports).map(|(waiting, report)| (waiting.ticket, Outcome::Done(report)));
+                decided.extend(done);
+            }
+            (Err(error), [only]) => decided.push((only.ticket, Outcome::Failed(error))),
+            (Err(_), several) => several.chunks(1).for_each(|alone| self.commit(alone, decided)),
+        }
+    }
+
+    fn transact(&mut self, group: &[Waiting]) -> Result<Vec<Report>> {
+        let now = Timestamp::now();
+        let (store, retention, cursor) = (&self.store, self.retention, &mut self.cursor);
+        let mut reports = Vec::with_capacity(group.len());
+        let mut work = |transaction: &mut dyn Write| {
+            let mut records = RecordsMut(transaction);
+            for waiting in group {
+                reports.push(waiting.job.apply(&mut records, now)?);
+            }
+            apply::sweep(&mut records, cursor, now - retention, SWEPT * group.len())
+        };
+        guarded(|| store.write(&mut work))?;
+        Ok(reports)
+    }
+}
+
+/// Runs something that must not take the thread down with it.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a fault inside csw was caught; nothing was recorded")))
+}
+
+fn timeout() -> Error {
+    Error::new(
+        Code::Timeout,
+        "the deadline passed before the commit; the outcome is unknown, and repeating is harmless",
+    )
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

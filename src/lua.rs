@@ -1,0 +1,330 @@
+//! The Lua door for PUC Lua (`csw_native`): the same backend interface as `lua/csw/ffi.lua` has over C. Translates; decides nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataMethods, Value};
+
+use crate::error::{Code, Error, Result};
+use crate::gate::recorder::{Outcome, Report, Ticket};
+use crate::gate::report::{By, Row};
+use crate::gate::{Checked, Decided, Gate, Token};
+use crate::party::{Business, Customer};
+use crate::rules::event::{Category, Class, EventKind};
+use crate::time::Timestamp;
+use crate::wire::record::{self, Stated};
+use crate::wire::send::Endpoint;
+
+/// The interface that `lua/csw/init.lua` asks for.
+const ABI_VERSION: u32 = 1;
+
+/// What `require "csw_native"` gives.
+#[mlua::lua_module(name = "csw_native")]
+fn module(lua: &Lua) -> mlua::Result<Table> {
+    let module = lua.create_table()?;
+    module.set("version", env!("CARGO_PKG_VERSION"))?;
+    module.set("abi_version", ABI_VERSION)?;
+    module.set(
+        "open",
+        lua.create_function(|lua, path: mlua::LuaString| {
+            let path = path.to_string_lossy();
+            answer(lua, Gate::open(Path::new(&*path)).map(|gate| Core(Some(gate))))
+        })?,
+    )?;
+    module.set(
+        "open_text",
+        lua.create_function(|lua, text: mlua::LuaString| {
+            answer(lua, Gate::open_text(&text.to_string_lossy()).map(|gate| Core(Some(gate))))
+        })?,
+    )?;
+    Ok(module)
+}
+
+/// A gate until it is closed.
+struct Core(Option<Gate>);
+
+impl Core {
+    fn gate(&self) -> Result<&Gate> {
+        self.0.as_ref().ok_or_else(|| Error::invalid("gate is closed, or was never opened"))
+    }
+}
+
+impl UserData for Core {
+    fn add_methods<M: UserDataMethods<Self>>(methods: &mut M) {
+        methods.add_method("check", |lua, core, (business, customer, at): (Value, Value, Option<f64>)| {
+            let (business, customer) = (text("business", &business)?, text("customer", &customer)?);
+            match checked(core, &business, &customer, moment(at)) {
+                Ok(Checked { window, .. }) => {
+                    (window.state.word(), millis(window.expires_at), window.reason.word()).into_lua_multi(lua)
+                }
+                Err(error) => fault(lua, &error),
+            }
+        });
+        methods.add_method("window", |lua, core, (business, customer, at): (Value, Value, Option<f64>)| {
+            let (business, customer) = (text("business", &business)?, text("customer", &customer)?);
+            let at = moment(at);
+            let checked = checked(core, &business, &customer, at);
+            answer(lua, checked.map(|checked| WindowTable(checked, at)))
+        });
+        methods.add_method(
+            "decide",
+            |lua, core, (business, body, at, endpoint): (Value, mlua::LuaString, Option<f64>, Option<String>)| {
+                let endpoint = match endpoint.as_deref() {
+                    None | Some("messages") => Endpoint::Messages,
+                    Some("marketing_messages") => Endpoint::MarketingMessages,
+                    Some(other) => return Err(mlua::Error::runtime(format!("csw: endpoint is {other}"))),
+                };
+                let (business, at) = (text("business", &business)?, moment(at));
+                let decide = || core.gate()?.decide(Business::parse(&business)?, endpoint, &body.as_bytes(), at);
+                answer(lua, decide().map(|decided| DecisionTable(decided, at)))
+            },
+        );
+        methods.add_method("submit_record", |lua, core, event: Table| {
+            let ticket = submit_record(core, &event)?;
+            answer(lua, ticket.map(Ticket::number))
+        });
+        methods.add_method(
+            "submit_ingest",
+            |lua, core, (bytes, signature, at): (mlua::LuaString, Option<mlua::LuaString>, Option<f64>)| {
+                let signature = signature.map(|signature| signature.to_string_lossy());
+                let submit = || core.gate()?.submit_ingest(bytes.as_bytes().to_vec(), signature, moment(at));
+                answer(lua, submit().map(Ticket::number))
+            },
+        );
+        methods.add_method(
+            "submit_settle",
+            |lua, core, (token, status, body, at): (mlua::LuaString, f64, Option<mlua::LuaString>, Option<f64>)| {
+                let body = body.map(|body| body.as_bytes().to_vec()).unwrap_or_default();
+                let submit = || {
+                    let expected = || Error::invalid(format!("http_status is {status}; expected 100 to 999"));
+                    let status = Some(status as u16).filter(|status| (100..1000).contains(status));
+                    let token = Token::from_bytes(&token.as_bytes())?;
+                    core.gate()?.submit_settle(token, status.ok_or_else(expected)?, body, moment(at))
+                };
+                answer(lua, submit().map(Ticket::number))
+            },
+        );
+        methods.add_method("poll", |lua, core, ticket: f64| {
+            outcome(lua, core.gate().and_then(|gate| gate.poll(Ticket::from_number(ticket as u64))))
+        });
+        methods.add_method("wait", |lua, core, (ticket, timeout_ms): (f64, f64)| {
+            let within = Duration::from_millis(timeout_ms as u64);
+            outcome(lua, core.gate().and_then(|gate| gate.wait(Ticket::from_number(ticket as u64), within)))
+        });
+        methods.add_method("report", |lua, core, (from, to, by): (Option<f64>, Option<f64>, Vec<String>)| {
+            let by = By::parse(by.iter().map(String::as_str)).map_err(mistake)?;
+            let report = || {
+                let gate = core.gate()?;
+                let zone = gate.config().default_policy().rules.zone();
+                gate.report(zone.day(moment(from)), zone.day(moment(to)), &by)
+            };
+            answer(lua, report().map(|rows| rows.into_iter().map(RowTable).collect::<Vec<_>>()))
+        });
+        methods.add_method("handshake", |_, core, token: mlua::LuaString| {
+            Ok(core.gate().is_ok_and(|gate| gate.is_verify_token(&token.as_bytes())))
+        });
+        methods.add_method("settings", |lua, core, business: Option<Value>| {
+            let business = business.map(|business| text("business", &business)).transpose()?;
+            answer(lua, settings(core, business.as_deref()))
+        });
+        methods.add_method("flush", |lua, core, timeout_ms: f64| {
+            let within = Duration::from_millis(timeout_ms as u64);
+            answer(lua, core.gate().and_then(|gate| gate.flush(within)).map(|()| true))
+        });
+        methods.add_method_mut("close", |_, core, ()| {
+            core.0 = None;
+            Ok(())
+        });
+    }
+}
+
+fn checked(core: &Core, business: &str, customer: &str, at: Timestamp) -> Result<Checked> {
+    core.gate()?.check(Business::parse(business)?, &Customer::parse(customer)?, at)
+}
+
+/// Wrong words and types are the program's mistakes (the outer error), unreadable names its data's faults (the inner one).
+fn submit_record(core: &Core, event: &Table) -> mlua::Result<Result<Ticket>> {
+    let string = |key| event.get::<Value>(key).and_then(|value| text(&format!("event.{key}"), &value));
+    let optional = |key| match event.get::<Value>(key)? {
+        Value::Nil => Ok(None),
+        value => text(&format!("event.{key}"), &value).map(Some),
+    };
+    let unknown =
+        |key: &str, word: &str| mlua::Error::runtime(format!("csw: event.{key} is {word}, which is none of its words"));
+    let kind = string("kind")?;
+    let kind = EventKind::from_word(&kind).ok_or_else(|| unknown("kind", &kind))?;
+    let class = optional("class")?.map(|word| Class::from_word(&word).ok_or_else(|| unknown("class", &word)));
+    let category =
+        optional("category")?.map(|word| Category::from_word(&word).ok_or_else(|| unknown("category", &word)));
+    let (class, category) = (class.transpose()?, category.transpose()?);
+    let (business, customer, id) = (string("business")?, string("customer")?, optional("id")?);
+    let (at, code) = (moment(event.get("at")?), event.get::<Option<f64>>("code")?);
+    let entry_point = event.get::<Option<bool>>("entry_point")?.unwrap_or(false);
+    let stated = Stated {
+        kind,
+        business: &business,
+        customer: &customer,
+        id: id.as_deref().filter(|id| !id.is_empty()),
+        at,
+        class,
+        category,
+        entry_point,
+        code: code.map(|code| code as i64).filter(|code| *code != 0),
+    };
+    Ok(core.gate().and_then(|gate| gate.submit_record(record::event(stated)?)))
+}
+
+fn settings(core: &Core, business: Option<&str>) -> Result<SettingsTable> {
+    let config = core.gate()?.config();
+    let policy = match business {
+        None => config.default_policy(),
+        Some(business) => config.policy(config.canonical(Business::parse(business)?)),
+    };
+    Ok(SettingsTable { fail: config.fail.word(), mode: policy.mode.word(), test_clock: config.test_clock })
+}
+
+/// A string, or a number as its digits; anything else is the program's mistake.
+fn text(name: &str, value: &Value) -> mlua::Result<String> {
+    match value {
+        Value::String(text) => Ok(text.to_string_lossy()),
+        Value::Integer(number) => Ok(number.to_string()),
+        Value::Number(number) => Ok(format!("{number:.0}")),
+        other => Err(mlua::Error::runtime(format!("csw: {name} is a {}, expected a string", other.type_name()))),
+    }
+}
+
+fn moment(at: Option<f64>) -> Timestamp {
+    match at {
+        None | Some(0.0) => Timestamp::now(),
+        Some(at) => Timestamp::from_millis(at as i64),
+    }
+}
+
+fn millis(at: Option<Timestamp>) -> Option<f64> {
+    at.map(|at| at.millis() as f64)
+}
+
+fn mistake(error: Error) -> mlua::Error {
+    mlua::Error::runtime(format!("csw: {error}"))
+}
+
+fn fault(lua: &Lua, error: &Error) -> mlua::Result<MultiValue> {
+    (Value::Nil, error.message(), error.code().word()).into_lua_multi(lua)
+}
+
+fn answer(lua: &Lua, result: Result<impl IntoLua>) -> mlua::Result<MultiValue> {
+    match result {
+        Ok(value) => value.into_lua_multi(lua),
+        Err(error) => fault(lua, &error),
+    }
+}
+
+fn outcome(lua: &Lua, outcome: Result<Outcome>) -> mlua::Result<MultiValue> {
+    let error = match outcome {
+        Ok(Outcome::Pending) => return "pending".into_lua_multi(lua),
+        Ok(Outcome::Done(report)) => return ("done", RecordedTable(report)).into_lua_multi(lua),
+        Ok(Outcome::Failed(error)) | Err(error) => error,
+    };
+    let word = match error.code() {
+        Code::Timeout => "timeout",
+        Code::Expired => "expired",
+        _ => "failed",
+    };
+    (word, error.message(), error.code().word()).into_lua_multi(lua)
+}
+
+struct WindowTable(Checked, Timestamp);
+
+impl IntoLua for WindowTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Checked { window, branch } = self.0;
+        let table = lua.create_table()?;
+        table.set("state", window.state.word())?;
+        table.set("branch", branch.word())?;
+        table.set("reason", window.reason.word())?;
+        table.set("expires_at", millis(window.expires_at))?;
+        table.set("last_act", millis(window.last_act))?;
+        table.set("free_entry_expires_at", millis(window.free_entry_expires_at))?;
+        table.set("remaining", window.remaining(self.1).as_millis() as f64)?;
+        table.into_lua(lua)
+    }
+}
+
+struct DecisionTable(Decided, Timestamp);
+
+impl IntoLua for DecisionTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Decided { decision, token } = self.0;
+        let token = token.to_bytes().map_err(mistake)?;
+        let table = lua.create_table()?;
+        table.set("verdict", decision.verdict.word())?;
+        table.set("would_deny", decision.would_deny)?;
+        table.set("reason", decision.reason.word())?;
+        table.set("class", decision.class.word())?;
+        table.set("category", decision.category.map(Category::word))?;
+        table.set("estimated", decision.estimated)?;
+        table.set("conversation", decision.placement.effect.word())?;
+        table.set("conversation_category", decision.placement.category.map(|category| category.word()))?;
+        table.set("charge", decision.charged.charge.map(|charge| charge.word()))?;
+        table.set("charge_reason", decision.charged.reason.map(|reason| reason.word()))?;
+        table.set("branch", decision.branch.word())?;
+        table.set("token", lua.create_string(token)?)?;
+        let window = Checked { window: decision.window, branch: decision.branch };
+        table.set("window", WindowTable(window, self.1))?;
+        table.into_lua(lua)
+    }
+}
+
+struct RecordedTable(Report);
+
+impl IntoLua for RecordedTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let report = self.0;
+        let placement = report.last.map(|applied| applied.placement);
+        let table = lua.create_table()?;
+        table.set("events", report.events)?;
+        table.set("repeated", report.events > 0 && report.repeated == report.events)?;
+        table.set("ignored", report.ignored)?;
+        table.set("unreadable", report.unreadable)?;
+        table.set("conversation", placement.map_or("none", |placement| placement.effect.word()))?;
+        table.set("conversation_category", placement.and_then(|placement| placement.category).map(|c| c.word()))?;
+        table.set("category", report.last.and_then(|applied| applied.category).map(Category::word))?;
+        table.into_lua(lua)
+    }
+}
+
+struct RowTable(Row);
+
+impl IntoLua for RowTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let row = self.0;
+        let table = lua.create_table()?;
+        table.set("day", row.group.day.map(|day| day.to_string()))?;
+        table.set("business", row.group.business.map(|business| business.to_string()))?;
+        table.set("class", row.group.class.map(Class::word))?;
+        table.set("category", row.group.category.map(Category::word))?;
+        table.set("conversation_category", row.group.conversation_category.map(|category| category.word()))?;
+        table.set("charge_reason", row.group.charge_reason.map(|reason| reason.word()))?;
+        table.set("messages", row.messages)?;
+        table.set("conversations", row.conversations)?;
+        table.set("free", row.free)?;
+        table.set("billable", row.billable)?;
+        table.into_lua(lua)
+    }
+}
+
+struct SettingsTable {
+    fail: &'static str,
+    mode: &'static str,
+    test_clock: bool,
+}
+
+impl IntoLua for SettingsTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let table = lua.create_table()?;
+        table.set("fail", self.fail)?;
+        table.set("mode", self.mode)?;
+        table.set("test_clock", self.test_clock)?;
+        table.into_lua(lua)
+    }
+}

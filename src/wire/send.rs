@@ -1,0 +1,257 @@
+//! A send, read from its body as the platform would read it, and the platform's answer to it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io::Read;
+
+use flate2::read::MultiGzDecoder;
+use serde::de::value::SeqAccessDeserializer;
+use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::{Map, Value};
+
+use super::{Node, check_limits, check_size, shortened};
+use crate::error::{self, Code, Error};
+use crate::party::{Customer, Kind};
+use crate::rules::event::{Category, Class, Outgoing, TemplateName, says_window_closed};
+
+/// Where a send is posted to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endpoint {
+    /// `/{phone_number_id}/messages`.
+    Messages,
+    /// `/{phone_number_id}/marketing_messages`: marketing templates only.
+    MarketingMessages,
+}
+
+/// Reads the body of a send: JSON or form fields, gzip or not.
+///
+/// # Errors
+/// `Body` when the body cannot be read, `TooLarge` when it is larger (also after gzip) or deeper than csw reads.
+pub fn parse(endpoint: Endpoint, body: &[u8]) -> error::Result<Outgoing> {
+    let fields = fields(&unzipped(body)?)?;
+    let root = Node::root(&fields);
+    if endpoint == Endpoint::Messages && is_receipt(&root) {
+        let class = Class::Receipt;
+        return Ok(Outgoing { class, customer: None, user_id_in_to: false, category: None, template: None });
+    }
+    let (class, category, template) = match endpoint {
+        Endpoint::Messages => content(&root)?,
+        Endpoint::MarketingMessages => {
+            let template = template(&root.get("template"), "name")?;
+            (Class::Template, Some(Category::Marketing), Some(template))
+        }
+    };
+    let customer = addressee(&root)?;
+    let user_id_in_to = root.get("to").exists() && customer.is_some_and(|customer| customer.kind() == Kind::User);
+    Ok(Outgoing { class, customer, user_id_in_to, category, template })
+}
+
+/// A read receipt or typing indicator carries no message: with one in it, the message decides.
+fn is_receipt(root: &Node) -> bool {
+    root.get("status").text() == Some("read") && !root.get("type").exists() && !root.get("text").exists()
+}
+
+/// The class, and the category or template that the body itself names.
+fn content(root: &Node) -> error::Result<(Class, Option<Category>, Option<TemplateName>)> {
+    let kind = root.get("type");
+    let free_form = (Class::FreeForm, Some(Category::Service), None);
+    Ok(match kind.text() {
+        Some("template") => (Class::Template, None, Some(template(&root.get("template"), "name")?)),
+        Some("hsm") => (Class::Template, None, Some(template(&root.get("hsm"), "element_name")?)),
+        Some("text" | "interactive") => match direct_send_category(root) {
+            Some(category) => (Class::Template, Some(category), None),
+            None => free_form,
+        },
+        Some("image" | "audio" | "video" | "document" | "sticker" | "location" | "contacts") => free_form,
+        Some("reaction") => (Class::Reaction, None, None),
+        None if !kind.exists() && root.get("text").exists() => free_form,
+        _ => (Class::Unknown, None, None),
+    })
+}
+
+/// The template category of a Direct Send. The platform refuses other words than these and `service`, so what names them is free-form.
+fn direct_send_category(root: &Node) -> Option<Category> {
+    let word = root.get("category").text()?;
+    [Category::Utility, Category::Authentication]
+        .into_iter()
+        .find(|category| category.word().eq_ignore_ascii_case(word))
+}
+
+fn template(template: &Node, name_key: &'static str) -> error::Result<TemplateName> {
+    let name = template.get(name_key);
+    let name = name.text().ok_or_else(|| unreadable(name.fault("the template's name")))?;
+    let language = template.get("language");
+    let code = language.get("code").text().or(language.text());
+    Ok(TemplateName::new(name, code.unwrap_or_default()))
+}
+
+/// To whom it goes; `None` for what names nobody that the platform knows.
+fn addressee(root: &Node) -> error::Result<Option<Customer>> {
+    let (to, recipient) = (root.get("to"), root.get("recipient"));
+    let named = if root.get("recipient_type").text() == Some("group") { to.group() } else { to.person() };
+    if to.exists() {
+        return Ok(named.ok());
+    }
+    if !recipient.exists() {
+        return Err(unreadable("to: expected a phone number, or a user id in recipient; found neither".into()));
+    }
+    Ok(recipient.person().ok().filter(|customer| customer.kind() == Kind::User))
+}
+
+/// What the platform's answer to a send says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Receipt {
+    /// The ids of the messages that it took.
+    pub ids: Vec<String>,
+    /// For each addressee, the names that the answer gives it: as written in the send, as the platform knows it.
+    pub names: Vec<Vec<Customer>>,
+    /// It refused the send because the window is closed.
+    pub refused: bool,
+}
+
+/// Reads the platform's answer to a send. An answer that cannot be read says nothing.
+pub fn receipt(http_status: u16, body: &[u8]) -> Receipt {
+    let Ok(answer) = answer(body) else { return Receipt::default() };
+    let root = Node::root(&answer);
+    if !(200..300).contains(&http_status) {
+        // The older platform answers with a list of errors.
+        let (error, errors) = (root.get("error"), root.get("errors"));
+        let refused =
+            errors.items().chain([error]).filter_map(|error| error.get("code").integer()).any(says_window_closed);
+        return Receipt { refused, ..Receipt::default() };
+    }
+    let id = |message: Node| message.get("id").text().map(str::to_owned);
+    let names = |contact: Node| {
+        let mut names: Vec<Customer> = Vec::new();
+        for name in ["input", "wa_id", "user_id"].into_iter().filter_map(|key| contact.get(key).person().ok()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    };
+    Receipt {
+        ids: root.get("messages").items().filter_map(id).collect(),
+        names: root.get("contacts").items().map(names).filter(|names| !names.is_empty()).collect(),
+        refused: false,
+    }
+}
+
+fn answer(body: &[u8]) -> error::Result<Value> {
+    let body = unzipped(body)?;
+    check_limits(&body)?;
+    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
+}
+
+fn unreadable(message: String) -> Error {
+    Error::new(Code::Body, message)
+}
+
+/// The body without gzip, which is known by its first two bytes: not every gateway passes on `Content-Encoding`.
+fn unzipped(body: &[u8]) -> error::Result<Cow<'_, [u8]>> {
+    check_size(body)?;
+    if !body.starts_with(&[0x1f, 0x8b]) {
+        return Ok(Cow::Borrowed(body));
+    }
+    let mut plain = Vec::new();
+    let mut one_too_many = MultiGzDecoder::new(body).take(super::SIZE_MAX as u64 + 1);
+    one_too_many.read_to_end(&mut plain).map_err(|error| unreadable(format!("body: damaged gzip ({error})")))?;
+    check_size(&plain)?;
+    Ok(Cow::Owned(plain))
+}
+
+/// The fields of a body, be it JSON or a form.
+fn fields(body: &[u8]) -> error::Result<Value> {
+    let text = std::str::from_utf8(body)
+        .map_err(|error| unreadable(format!("body: expected UTF-8, broken at byte {}", error.valid_up_to())))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
+    let json = if text.starts_with('{') { Cow::Borrowed(text) } else { Cow::Owned(form_as_json(text)?) };
+    check_limits(json.as_bytes())?;
+    let Distinct(fields) =
+        serde_json::from_str(&json).map_err(|error| unreadable(format!("body: expected a JSON object; {error}")))?;
+    Ok(fields)
+}
+
+/// A form as a JSON object: the platform takes JSON text as the value of a field.
+fn form_as_json(form: &str) -> error::Result<String> {
+    let name = form.split_once('=').map_or("", |(name, _)| name);
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_name {
+        return Err(unreadable("body: expected a JSON object, or form fields such as to=...&type=...".into()));
+    }
+    let quoted = |text: &str| Value::from(text).to_string();
+    let is_json = |text: &str| text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok();
+    let field = |(name, value): (Cow<str>, Cow<str>)| {
+        let value = if is_json(&value) { value.into_owned() } else { quoted(&value) };
+        format!("{}:{value}", quoted(&name))
+    };
+    let fields: Vec<String> = form_urlencoded::parse(form.as_bytes()).map(field).collect();
+    Ok(format!("{{{}}}", fields.join(",")))
+}
+
+/// A JSON value. The objects in it that decide what a send is name no key twice: which of the two the platform would read is not certain.
+struct Distinct(Value);
+
+/// The keys of the objects inside a body that decide what it is.
+const DECIDING: [&str; 3] = ["template", "hsm", "language"];
+
+impl<'de> Deserialize<'de> for Distinct {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(DistinctVisitor).map(Distinct)
+    }
+}
+
+struct DistinctVisitor;
+
+impl<'de> Visitor<'de> for DistinctVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(A::Error::custom(format_args!("{} stands twice", shortened(&key))));
+            }
+            let value = if DECIDING.contains(&key.as_str()) {
+                entries.next_value::<Distinct>()?.0
+            } else {
+                entries.next_value()?
+            };
+            object.insert(key, value);
+        }
+        Ok(Value::Object(object))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Value, A::Error> {
+        Value::deserialize(SeqAccessDeserializer::new(items))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
+        Ok(flag.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
