@@ -194,22 +194,30 @@ local function fail_mode(gate, business, default)
 end
 
 
---- csw itself cannot decide about a send: `fail` says what becomes of it.
+--- A send that csw could not decide about. The caller's mistakes are answered as such; for a fault
+--- of csw itself, `fail` says what becomes of the send.
 ---@param gate csw.Gate?
 ---@param business string
----@param fault string         for the error log
+---@param message string       what is wrong: of a fault, for the error log only
+---@param code string?         as the library names it
 ---@param fail "open"|"closed"  where csw.toml cannot be asked
 ---@return csw.Action
-function _M.fault(gate, business, fault, fail)
+function _M.undecided(gate, business, message, code, fail)
+  local status = MISTAKES[code]
+  if status then
+    local action = { verdict = "deny", headers = { ["X-CSW-Verdict"] = "deny" } }
+    return platform_error(action, status, UNREADABLE, message)
+  end
+
   local pass = fail_mode(gate, business, fail) == "open"
-  local reason = pass and "fault_open" or "fault_closed"
   local verdict = pass and "allow" or "deny"
+  local reason = pass and "fault_open" or "fault_closed"
   local action = {
     pass = pass,
     verdict = verdict,
     reason = reason,
     headers = { ["X-CSW-Verdict"] = verdict, ["X-CSW-Reason"] = reason },
-    fault = fault,
+    fault = message,
   }
 
   if pass then
@@ -242,23 +250,17 @@ end
 ---@return csw.Action
 function _M.send(gate, business, body, at, endpoint, fail)
   if not gate then
-    return _M.fault(nil, business, "the gate is not open", fail)
+    return _M.undecided(nil, business, "the gate is not open", nil, fail)
   end
 
   -- An error thrown by the library is a fault as well, and `fail` must hold for it too.
   local ok, decision, message, code = pcall(gate.decide, gate, business, body, at, endpoint)
   if not ok then
-    return _M.fault(gate, business, tostring(decision), fail)
+    return _M.undecided(gate, business, tostring(decision), nil, fail)
   end
 
   if not decision then
-    local status = MISTAKES[code]
-    if status then
-      local action = { verdict = "deny", headers = { ["X-CSW-Verdict"] = "deny" } }
-      return platform_error(action, status, UNREADABLE, message)
-    end
-
-    return _M.fault(gate, business, message, fail)
+    return _M.undecided(gate, business, message, code, fail)
   end
 
   local denied = decision.verdict == "deny"

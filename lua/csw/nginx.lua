@@ -24,8 +24,8 @@ local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
 -- A send's path: the business phone number id, and which of the two endpoints.
 local SEND = "/(%d+)/([%a_]*messages)$"
 
--- One byte more than the library takes, so that it says itself what is too large.
-local MAX_BODY = 3 * 1024 * 1024 + 1
+-- What the library takes.
+local MAX_BODY = 3 * 1024 * 1024
 
 -- Of a platform's response; its answers to sends are below 1 KiB.
 local MAX_RESPONSE = 64 * 1024
@@ -33,6 +33,9 @@ local MAX_RESPONSE = 64 * 1024
 local WEBHOOK_DEADLINE = 5 -- seconds
 local FLUSH_DEADLINE = 2000 -- ms
 local LONGEST_SLEEP = 0.008
+
+-- Where `gate:record` and its like can wait for the disk by yielding.
+local YIELDING = { rewrite = true, access = true, content = true, timer = true }
 
 -- The decision travels in nginx variables, since `ngx.ctx` ends where `error_page` begins.
 local VARIABLES = {
@@ -59,11 +62,19 @@ local function log(level, ...)
 end
 
 
-local function open_gate()
-  local ok, csw = pcall(require, "csw")
-  if not ok then
-    return nil, csw
+local function pause(seconds)
+  if not YIELDING[ngx.get_phase()] then
+    return nil, "the " .. ngx.get_phase() .. " phase of nginx cannot wait: use submit_*"
   end
+
+  ngx.sleep(seconds)
+  return true
+end
+
+
+local function open_gate()
+  local csw = require "csw"
+  csw.pause(pause)
 
   local opened, message = csw.open(config_path)
   if not opened then
@@ -133,9 +144,13 @@ local function request_body()
     return nil, message
   end
 
-  body = file:read(MAX_BODY)
+  body = file:read(MAX_BODY + 1) or ""
   file:close()
-  return body or ""
+  if #body > MAX_BODY then
+    return nil, "the body is larger than 3 MiB", "too_large"
+  end
+
+  return body
 end
 
 
@@ -162,9 +177,9 @@ end
 -- Waits for a ticket without holding up the worker.
 local function await(ticket)
   local deadline = ngx.now() + WEBHOOK_DEADLINE
-  local pause = 0.001
+  local delay = 0.001
 
-  ngx.sleep(pause)
+  ngx.sleep(delay)
   while true do
     local state, result, code = gate:poll(ticket)
     if state ~= "pending" then
@@ -175,8 +190,8 @@ local function await(ticket)
       return "timeout", "the events were not on disk within " .. WEBHOOK_DEADLINE .. " s", "timeout"
     end
 
-    ngx.sleep(pause)
-    pause = min(pause * 2, LONGEST_SLEEP)
+    ngx.sleep(delay)
+    delay = min(delay * 2, LONGEST_SLEEP)
   end
 end
 
@@ -201,6 +216,13 @@ function _M.init_worker(path, opts)
   end
 
   current_gate()
+end
+
+
+--- The worker's gate, for Lua of your own.
+---@return csw.Gate?  nil while it cannot be opened: the error log says why
+function _M.gate()
+  return current_gate()
 end
 
 
@@ -245,12 +267,12 @@ function _M.webhook()
     return refuse()
   end
 
-  local body, message = request_body()
+  local body, message, code = request_body()
   if not body then
-    return refuse(message)
+    return refuse(message, code)
   end
 
-  local ticket, code
+  local ticket
   ticket, message, code = gate:submit_ingest(body, ngx.var.http_x_hub_signature_256, request_time())
   if not ticket then
     return refuse(message, code)
@@ -282,13 +304,13 @@ function _M.send()
     error("csw.nginx.send belongs into a location that ends in /<phone number id>/messages", 2)
   end
 
-  local body, message = request_body()
+  local body, message, code = request_body()
   local action
   if body then
     action = guard.send(current_gate(), business, body, request_time(), endpoint, options.fail)
 
   else
-    action = guard.fault(current_gate(), business, message, options.fail)
+    action = guard.undecided(current_gate(), business, message, code, options.fail)
   end
 
   for variable, name in pairs(VARIABLES) do

@@ -9,7 +9,7 @@ use crate::error::{Code, Error, Result};
 use crate::gate::Gate;
 
 /// Gates that can be open at once in one process.
-const SLOTS: usize = 256;
+const SLOTS: usize = 1024;
 
 /// A handle is no address: it names a slot and how often that was used before. So a closed or made-up handle is found out, not followed.
 struct Slot {

@@ -103,7 +103,7 @@ impl Applying<'_, '_> {
         for (id, what) in seen {
             self.records.delete_seen(business, from, id)?;
             self.records.put_seen(business, to, id, &what)?;
-            if matches!(what, SeenId::Message(_)) {
+            if what.message.is_some() {
                 self.records.put_recipient(business, id, to)?;
             }
         }
@@ -123,7 +123,8 @@ impl Applying<'_, '_> {
             if self.records.read().seen(business, &customer, id)?.is_some() {
                 return Ok(Applied::REPEATED);
             }
-            self.records.put_seen(business, &customer, id, &SeenId::Act(event.at))?;
+            let seen = SeenId { recorded_at: self.now, message: None };
+            self.records.put_seen(business, &customer, id, &seen)?;
         }
         let rules = self.policy.rules.at(event.at);
         for found in contacts {
@@ -231,10 +232,8 @@ impl Applying<'_, '_> {
     }
 
     fn message(&self, business: Business, customer: &Customer, id: IdHash) -> Result<Option<Message>> {
-        Ok(match self.records.read().seen(business, customer, id)? {
-            Some(SeenId::Message(message)) => Some(*message),
-            Some(SeenId::Act(_)) | None => None,
-        })
+        let seen = self.records.read().seen(business, customer, id)?;
+        Ok(seen.and_then(|seen| seen.message).map(|message| *message))
     }
 
     /// Accounts a message that is new or has changed: places it, charges it, and posts the difference. Returns its placement.
@@ -342,7 +341,8 @@ impl Applying<'_, '_> {
                 count: posting.count,
             })?;
         }
-        self.records.put_seen(business, &found.customer, id, &SeenId::Message(Box::new(message)))
+        let seen = SeenId { recorded_at: self.now, message: Some(Box::new(message)) };
+        self.records.put_seen(business, &found.customer, id, &seen)
     }
 
     /// The charge of a message whose charge is due; a service message takes its unit of the month's free tier once.
@@ -433,7 +433,7 @@ pub fn sweep(records: &mut RecordsMut<'_>, cursor: &mut Vec<u8>, older_than: Tim
         }
         looked_at += 1;
         let seen: SeenId = codec::decode(Table::Messages, value)?;
-        if seen.at() < older_than {
+        if seen.recorded_at < older_than {
             old.push(key.to_vec());
         }
         Ok(true)

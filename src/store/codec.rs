@@ -44,21 +44,11 @@ pub enum Slot {
 
 /// What is known under a message id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub enum SeenId {
-    /// A customer's act of this time: all that counts is that it was seen.
-    Act(Timestamp),
-    /// A message of the business.
-    Message(Box<Message>),
-}
-
-impl SeenId {
-    /// When it happened.
-    pub fn at(&self) -> Timestamp {
-        match self {
-            SeenId::Act(at) => *at,
-            SeenId::Message(message) => message.at,
-        }
-    }
+pub struct SeenId {
+    /// When it was last written: how long ids are kept is counted from here, so that an old webhook replayed today is recognised tomorrow.
+    pub recorded_at: Timestamp,
+    /// The message of the business; of a customer's act, all that counts is that it was seen.
+    pub message: Option<Box<Message>>,
 }
 
 /// An entry of the ledger.

@@ -72,6 +72,31 @@ impl LmdbStore {
         Ok(store)
     }
 
+    /// Gives a store a larger map. No process may have it open.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be opened or is in use, `Invalid` when the size is not larger than what is used.
+    pub fn grow(path: &Path, size: usize) -> Result<()> {
+        let _lock = lock_process(path)?;
+        let mut options = EnvOpenOptions::new();
+        options.max_dbs(Table::ALL.len() as u32).max_readers(READERS).map_size(size);
+        // SAFETY: as in `open`; that no other process has the store open is asked of the operator.
+        let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
+        if env.info().map_size != size {
+            return Err(Error::invalid(format!("store {}: it does not fit into {} GiB", path.display(), size >> 30)));
+        }
+        // A map's size is kept once something was committed under it.
+        let written = env.write_txn().and_then(|mut txn| {
+            let tables = env.open_database::<Bytes, Bytes>(&txn, Some(Table::Meta.name()))?;
+            if let Some(meta) = tables {
+                let format = meta.get(&txn, FORMAT_KEY)?.map(<[u8]>::to_vec);
+                meta.put(&mut txn, FORMAT_KEY, &format.unwrap_or_default())?;
+            }
+            txn.commit()
+        });
+        written.map_err(|cause| open_error(path, &cause))
+    }
+
     fn fault(&self, cause: &heed::Error) -> Error {
         let advice = match cause {
             heed::Error::Mdb(MdbError::MapFull) => "it is full; copy it into a larger one with `csw grow`".to_owned(),

@@ -190,9 +190,7 @@ impl Records<'_> {
     pub fn messages(&self, business: Business, customer: &Customer) -> Result<Vec<(codec::IdHash, Message)>> {
         let mut messages = Vec::new();
         self.each_seen(business, customer, &mut |id, seen| {
-            if let SeenId::Message(message) = seen {
-                messages.push((id, *message));
-            }
+            messages.extend(seen.message.map(|message| (id, *message)));
         })?;
         Ok(messages)
     }

@@ -124,7 +124,8 @@ impl Builder {
         for (from, to) in &self.edits {
             conf.replace(from, to);
         }
-        conf.replace("/usr/local/share/lua", &format!("{}/share/lua", build().display()));
+        conf.replace("/usr/local/share/lua/5.1", &format!("{}/share/lua", build().display()));
+        conf.replace("/usr/local/lib", &format!("{}/lib", build().display()));
         conf.replace("/etc/csw.toml", &format!("{root}/csw.toml"));
         conf.replace("listen 8080", &format!("listen 127.0.0.1:{port}"));
         conf.replace("graph.facebook.com:443", &format!("127.0.0.1:{standin_port}"));

@@ -1,0 +1,335 @@
+-- The Lua API, the same on LuaJIT (ffi) and PUC Lua (native). The rules are tested in Rust; here it is the bridge.
+local csw = require("csw")
+
+
+local BUSINESS, CUSTOMER = "106540352242922", "16505551234"
+local HOUR = 3600 * 1000
+-- Some days ago: what is recorded is clamped to the clock.
+local NOON = 1700000000000
+local TEXT = '{"messaging_product":"whatsapp","to":"16505551234","type":"text","text":{"body":"Hello"}}'
+local TEMPLATE = '{"messaging_product":"whatsapp","to":"16505551234","type":"template",'
+  .. '"template":{"name":"sale","language":{"code":"en_US"}}}'
+local ACCEPTED = '{"messaging_product":"whatsapp","contacts":[{"input":"16505551234","wa_id":"16505551234"}],'
+  .. '"messages":[{"id":"%s"}]}'
+local REFUSED = '{"error":{"message":"(#131047) Re-engagement message","code":131047}}'
+
+
+local function open(more)
+  local config = { store = "memory:" }
+  for key, value in pairs(more or {}) do
+    config[key] = value
+  end
+  return assert(csw.open(config))
+end
+
+
+local function customer_writes(gate, at, id)
+  return assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER, at = at, id = id }))
+end
+
+
+describe("csw.open", function()
+  it("takes a table with the keys of csw.toml", function()
+    local gate = open({ numbers = { [BUSINESS] = { mode = "monitor" } }, test_clock = true, fail = "open" })
+    assert.same({ fail = "open", mode = "monitor", test_clock = true }, gate:settings(BUSINESS))
+    assert.same("enforce", gate:settings().mode)
+  end)
+
+  it("says what is wrong with a configuration", function()
+    local gate, message, code = csw.open({ store = "memory:", rulez = "guide" })
+    assert.is_nil(gate)
+    assert.equal("config", code)
+    assert.matches("did you mean `rules`", message, 1, true)
+  end)
+
+  it("quotes whatever a table holds", function()
+    local gate, message, code = csw.open({ store = 'x"\n\\y' })
+    assert.is_nil(gate)
+    assert.equal("config", code)
+    assert.matches("store", message)
+  end)
+
+  it("names a file that is not there", function()
+    local gate, message, code = csw.open("/nowhere/csw.toml")
+    assert.is_nil(gate)
+    assert.equal("config", code)
+    assert.matches("/nowhere/csw.toml", message, 1, true)
+  end)
+
+  it("refuses anything else as a mistake of the program", function()
+    assert.has_error(function() csw.open(42) end)
+  end)
+
+  it("states the versions of library and interface", function()
+    assert.matches("^%d+%.%d+%.%d+$", csw.VERSION)
+    assert.equal(1, csw.ABI_VERSION)
+  end)
+end)
+
+
+describe("a window", function()
+  it("is unknown before anything was recorded", function()
+    local state, expires_at, reason = open():check(BUSINESS, CUSTOMER)
+    assert.equal("unknown", state)
+    assert.is_nil(expires_at)
+    assert.equal("never_seen", reason)
+  end)
+
+  it("is open for 24 hours from the customer's message, to the millisecond", function()
+    local gate = open()
+    customer_writes(gate, NOON)
+    local expiry = NOON + 24 * HOUR
+    assert.same({ "open", expiry, "window_open" }, { gate:check(BUSINESS, CUSTOMER, expiry - 1) })
+    assert.same({ "closed", expiry, "window_closed" }, { gate:check(BUSINESS, CUSTOMER, expiry) })
+  end)
+
+  it("is told whole", function()
+    local gate = open()
+    customer_writes(gate, NOON)
+    assert.same({
+      state = "open",
+      branch = "open",
+      reason = "window_open",
+      expires_at = NOON + 24 * HOUR,
+      last_act = NOON,
+      remaining = 23 * HOUR,
+    }, gate:window(BUSINESS, CUSTOMER, NOON + HOUR))
+  end)
+
+  it("can be asked for a number given as a number", function()
+    assert.equal("unknown", (open():check(106540352242922, 16505551234)))
+  end)
+
+  it("faults on a customer that cannot be read, without showing it", function()
+    local state, message, code = open():check(BUSINESS, "whatsapp:+447700900123")
+    assert.is_nil(state)
+    assert.equal("invalid", code)
+    assert.is_nil(message:find("7700900123", 1, true))
+  end)
+
+  it("raises on a customer that is no string", function()
+    assert.has_error(function() open():check(BUSINESS, nil) end)
+    assert.has_error(function() open():check(BUSINESS, {}) end)
+  end)
+end)
+
+
+describe("a decision", function()
+  it("stops free-form messages outside the window and lets templates through", function()
+    local gate = open()
+    local stopped = assert(gate:decide(BUSINESS, TEXT, NOON))
+    assert.same({ "deny", "never_seen", "free_form", "none" },
+                { stopped.verdict, stopped.reason, stopped.class, stopped.conversation })
+    assert.is_nil(stopped.charge)
+    assert.equal("unknown", stopped.window.state)
+
+    local passed = assert(gate:decide(BUSINESS, TEMPLATE, NOON))
+    assert.same({ "allow", "template", "template", "opens", "marketing", "billable" },
+                { passed.verdict, passed.reason, passed.class, passed.conversation, passed.conversation_category,
+                  passed.charge })
+    assert.is_true(passed.estimated)
+  end)
+
+  it("becomes a message once the platform has accepted the send", function()
+    local gate = open()
+    local decision = assert(gate:decide(BUSINESS, TEMPLATE, NOON))
+    local recorded = assert(gate:settle(decision, 200, ACCEPTED:format("wamid.1"), NOON))
+    assert.same({ "opens", "marketing", false },
+                { recorded.conversation, recorded.conversation_category, recorded.repeated })
+    assert.equal("joins", gate:decide(BUSINESS, TEMPLATE, NOON + HOUR).conversation)
+    assert.is_true(gate:settle(decision, 200, ACCEPTED:format("wamid.1"), NOON).repeated)
+  end)
+
+  it("can be settled by its token alone", function()
+    local gate = open()
+    local token = gate:decide(BUSINESS, TEMPLATE, NOON).token
+    assert.equal("opens", gate:settle(token, 200, ACCEPTED:format("wamid.1"), NOON).conversation)
+    local recorded, _, code = gate:settle("no token", 200, "{}", NOON)
+    assert.is_nil(recorded)
+    assert.equal("invalid", code)
+  end)
+
+  it("closes the window when the platform refuses the send", function()
+    local gate = open()
+    customer_writes(gate, NOON)
+    local decision = assert(gate:decide(BUSINESS, TEXT, NOON + HOUR))
+    assert.equal("allow", decision.verdict)
+    assert(gate:settle(decision, 400, REFUSED, NOON + HOUR))
+    assert.same("refused_by_platform", select(3, gate:check(BUSINESS, CUSTOMER, NOON + HOUR)))
+  end)
+
+  it("takes the endpoint into account", function()
+    local gate = open()
+    assert.equal("marketing", gate:decide(BUSINESS, TEMPLATE, NOON, "marketing_messages").category)
+    assert.has_error(function() gate:decide(BUSINESS, TEMPLATE, NOON, "elsewhere") end)
+  end)
+
+  it("faults on a body that cannot be read", function()
+    local decision, message, code = open():decide(BUSINESS, "{", NOON)
+    assert.is_nil(decision)
+    assert.equal("body", code)
+    assert.is_string(message)
+  end)
+end)
+
+
+describe("recording", function()
+  it("recognises what was recorded before", function()
+    local gate = open()
+    assert.is_false(customer_writes(gate, NOON, "wamid.7").repeated)
+    assert.is_true(customer_writes(gate, NOON + HOUR, "wamid.7").repeated)
+    assert.equal(NOON, gate:window(BUSINESS, CUSTOMER, NOON).last_act)
+  end)
+
+  it("tells what a message of the business did", function()
+    local gate = open()
+    local event = { kind = "business_message", business = BUSINESS, customer = CUSTOMER, at = NOON, id = "wamid.1",
+                    category = "utility" }
+    local recorded = assert(gate:record(event))
+    assert.same({ "opens", "utility", "utility" },
+                { recorded.conversation, recorded.conversation_category, recorded.category })
+  end)
+
+  it("opens a free entry point", function()
+    local gate = open()
+    assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER, at = NOON,
+                         entry_point = true }))
+    assert.same({ "open", NOON + 72 * HOUR, "free_entry_point" }, { gate:check(BUSINESS, CUSTOMER, NOON + 30 * HOUR) })
+  end)
+
+  it("raises on words that are none", function()
+    local gate = open()
+    assert.has_error(function() gate:record({ kind = "message", business = BUSINESS, customer = CUSTOMER }) end)
+    assert.has_error(function() gate:record({ business = BUSINESS, customer = CUSTOMER }) end)
+    assert.has_error(function()
+      gate:record({ kind = "business_message", business = BUSINESS, customer = CUSTOMER, category = "spam" })
+    end)
+    assert.has_error(function() gate:record("customer_message") end)
+  end)
+
+  it("refuses a webhook without a secret", function()
+    local recorded, message, code = open():ingest("{}", "sha256=00", NOON)
+    assert.is_nil(recorded)
+    assert.equal("signature", code)
+    assert.matches("secret", message)
+  end)
+end)
+
+
+describe("a ticket", function()
+  it("is pending until it is done", function()
+    local gate = open()
+    local ticket = assert(gate:submit_record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER,
+                                               at = NOON }))
+    assert.is_number(ticket)
+    assert.is_true(gate:flush(10000))
+    local status, recorded = gate:poll(ticket)
+    assert.equal("done", status)
+    assert.equal(1, recorded.events)
+  end)
+
+  it("says why it failed", function()
+    local gate = open()
+    local ticket = assert(gate:submit_ingest("{}", nil, NOON))
+    assert(gate:flush(10000))
+    local status, message, code = gate:poll(ticket)
+    assert.same({ "failed", "signature" }, { status, code })
+    assert.is_string(message)
+  end)
+
+  it("that was never issued is a fault", function()
+    local status, _, code = open():poll(77)
+    assert.same({ "failed", "invalid" }, { status, code })
+  end)
+end)
+
+
+describe("a host that waits by yielding", function()
+  after_each(function() csw.pause(nil) end)
+
+  it("is let go until the commit", function()
+    local gate, sleeps = open(), 0
+    csw.pause(function() sleeps = sleeps + 1 return true end)
+    customer_writes(gate, NOON)
+    assert.equal("open", (gate:check(BUSINESS, CUSTOMER, NOON)))
+    assert.is_true(sleeps > 0)
+  end)
+
+  it("is told to submit where it cannot yield, and nothing is recorded", function()
+    local gate = open()
+    csw.pause(function() return nil, "use submit_record here" end)
+    local recorded, message, code = gate:record({ kind = "customer_message", business = BUSINESS,
+                                                  customer = CUSTOMER, at = NOON })
+    assert.is_nil(recorded)
+    assert.same({ "use submit_record here", "invalid" }, { message, code })
+    assert.is_true(gate:flush())
+    assert.equal("unknown", (gate:check(BUSINESS, CUSTOMER, NOON)))
+  end)
+end)
+
+
+describe("a branch", function()
+  it("is the one that the window falls into", function()
+    local gate = open()
+    customer_writes(gate, NOON)
+    local branches = {
+      open = function(window) return "free-form until " .. ("%d"):format(window.expires_at) end,
+      closed = function(window) return "template: " .. window.reason end,
+    }
+    assert.equal("free-form until " .. ("%d"):format(NOON + 24 * HOUR), gate:branch(BUSINESS, CUSTOMER, branches, NOON))
+    assert.equal("template: window_closed", gate:branch(BUSINESS, CUSTOMER, branches, NOON + 24 * HOUR))
+    assert.has_error(function() gate:branch(BUSINESS, CUSTOMER, { open = print }) end)
+  end)
+end)
+
+
+describe("a report", function()
+  it("groups totals by what is asked", function()
+    local gate = open()
+    for index, category in ipairs({ "marketing", "utility", "utility" }) do
+      assert(gate:record({ kind = "business_message", business = BUSINESS, customer = CUSTOMER, at = NOON,
+                           id = "wamid." .. index, category = category }))
+    end
+    local rows = assert(gate:report({ from = NOON, to = NOON, by = { "day", "category" } }))
+    assert.same({
+      { day = "2023-11-14", category = "marketing", messages = 1, conversations = 1, free = 0, billable = 1 },
+      { day = "2023-11-14", category = "utility", messages = 2, conversations = 1, free = 1, billable = 1 },
+    }, rows)
+    assert.has_error(function() gate:report({ by = { "week" } }) end)
+  end)
+
+  it("is empty where nothing happened", function()
+    assert.same({}, open():report({ from = NOON, to = NOON }))
+  end)
+end)
+
+
+describe("a closed gate", function()
+  it("answers with a fault, however often it is closed", function()
+    local gate = open()
+    gate:close()
+    gate:close()
+    local state, message, code = gate:check(BUSINESS, CUSTOMER)
+    assert.is_nil(state)
+    assert.equal("invalid", code)
+    assert.matches("closed", message)
+  end)
+
+  it("is closed by the collector as well", function()
+    for index = 1, 2000 do
+      open()
+      if index % 500 == 0 then
+        collectgarbage()
+        collectgarbage()
+      end
+    end
+    assert.is_table(open())
+  end)
+end)
+
+
+describe("the handshake", function()
+  it("knows no token where none is configured", function()
+    assert.is_false(open():handshake("anything"))
+  end)
+end)
