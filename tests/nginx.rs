@@ -11,7 +11,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use flate2::Compression;
@@ -812,6 +812,54 @@ fn gate_that_cannot_open_lets_through_where_the_hook_is_told() {
     let answer = gateway.send(&text(STRANGER));
     assert_eq!((answer.status, answer.header("X-CSW-Reason")), (200, "fault_open".into()));
     assert_eq!(platform.requests().len(), 1);
+}
+
+#[test]
+fn webhook_that_comes_late_to_the_disk_is_refused_while_everything_else_goes_on() {
+    let platform = Server::platform();
+    let gateway = Gateway::new().platform(&platform).start();
+    gateway.webhook(&inbound(CUSTOMER, now()));
+    let body = inbound(STRANGER, now());
+
+    let store = gateway.store();
+    let writing = store.write_txn().unwrap();
+    thread::scope(|scope| {
+        let webhooks = [0; 4].map(|_| scope.spawn(|| timed(|| gateway.webhook(&body))));
+        while !webhooks.iter().all(ScopedJoinHandle::is_finished) {
+            let (answer, took) = timed(|| gateway.send(&text(CUSTOMER)));
+            assert_eq!(answer.header("X-CSW-Reason"), "window_open");
+            assert!(took < Duration::from_secs(1), "a decision waited: {took:?}");
+            thread::sleep(Duration::from_millis(100));
+        }
+        for webhook in webhooks {
+            let (answer, took) = webhook.join().unwrap();
+            assert_eq!(answer.status, 503);
+            assert!(took > Duration::from_secs(4) && took < Duration::from_secs(8), "{took:?}");
+        }
+    });
+    gateway.wait_for_log("webhook not recorded");
+    drop(writing);
+
+    assert_eq!(gateway.webhook(&body).status, 200, "a repeat is harmless");
+    assert_eq!(gateway.window(STRANGER)["state"], "open");
+}
+
+#[test]
+fn worker_that_exits_waits_no_longer_than_its_bound() {
+    let platform = Server::platform();
+    let mut gateway = Gateway::new().platform(&platform).start();
+    assert_eq!(gateway.webhook(&inbound(CUSTOMER, now())).status, 200);
+
+    let store = gateway.store();
+    let writing = store.write_txn().unwrap();
+    assert_eq!(gateway.send(&text(CUSTOMER)).status, 200);
+    let (_, took) = timed(|| {
+        gateway.signal("QUIT");
+        gateway.nginx.wait().unwrap()
+    });
+    drop(writing);
+    assert!(took > Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");
+    gateway.wait_for_log("the worker exits before everything is on disk");
 }
 
 // --- time and the window ------------------------------------------------------------------------

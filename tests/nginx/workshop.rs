@@ -213,6 +213,12 @@ impl Gateway {
         wait(&format!("{text} in the error log"), || self.error_log().contains(text));
     }
 
+    /// The gateway's store, to stand in its way.
+    pub fn store(&self) -> heed::Env {
+        // SAFETY: the test's process opens each gateway's store once, and reads and writes nothing.
+        unsafe { heed::EnvOpenOptions::new().open(self.dir.path().join("store")) }.unwrap()
+    }
+
     pub fn path(&self) -> &str {
         self.dir.path().to_str().unwrap()
     }
@@ -564,6 +570,12 @@ pub fn shell(command: &str) -> String {
     let output = Command::new("sh").args(["-c", command]).output().unwrap();
     assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What came of it, and how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    (work(), began.elapsed())
 }
 
 pub fn wait(what: &str, mut reached: impl FnMut() -> bool) {
