@@ -113,7 +113,7 @@ lint:
 	cargo clippy --all-targets --features capi,cli -- -D warnings
 	cargo clippy --lib --features lua54 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc -q --no-deps --features capi,cli
-	luacheck -q lua examples tests
+	luacheck -q lua examples tests benches
 
 test: deps build lint test-rust test-lua
 	@echo "all tests passed"

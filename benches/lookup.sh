@@ -38,7 +38,7 @@ http {
   }
 }
 CONF
-  nginx -p "$work" -c "$work/nginx.conf"
+  nginx -c "$work/nginx.conf"
   curl -sS --max-time 580 --unix-socket "$work/socket" "http://bench/?count=$count&store=$stores/$count"
   kill -QUIT "$(cat "$work/nginx.pid")"
   while [ -S "$work/socket" ] && [ -f "$work/nginx.pid" ]; do sleep 0.1; done

@@ -266,7 +266,8 @@ function Core:submit_settle(token, http_status, response, at)
   end
   ffi.copy(settled.token, token, #token)
   settled.token_length = #token
-  return submitted(C.csw_submit_settle(self.gate, settled, http_status, response, #response, moment(at), ticket_out, err))
+  return submitted(C.csw_submit_settle(self.gate, settled, http_status, response, #response, moment(at),
+                                       ticket_out, err))
 end
 
 

@@ -1,7 +1,8 @@
 --- The customer service window for gateways: the public Lua API.
 --
--- LuaJIT goes through the C library (csw.ffi), PUC Lua through a module of its own (csw_native); both give the same results.
--- Times are Unix milliseconds. A fault is nil, message, code; a programmer's mistake is an error. A denied send is a result.
+-- LuaJIT goes through the C library (csw.ffi), PUC Lua through a module of its own (csw_native); both give the
+-- same results. Times are Unix milliseconds. A fault is nil, message, code; a programmer's mistake is an error.
+-- A denied send is a result.
 local ABI_VERSION = 1
 local WAIT_MS = 30000
 local POLLS = { 0.001, 0.001, 0.002, 0.004, 0.008 }
@@ -80,7 +81,7 @@ local pause
 
 
 --- Tells csw how this host waits: the adapters of event loops call it.
----@param sleep (fun(seconds: number): boolean?, string?)? sleeps by yielding; nil, message where that cannot be done now
+---@param sleep (fun(seconds: number): boolean?, string?)? yields; nil, message where that cannot be done now
 function _M.pause(sleep)
   pause = sleep
 end
@@ -127,7 +128,8 @@ local function as_toml(value)
 end
 
 
---- Opens a gate: reads and validates the configuration and its secrets, nothing else. The store opens on first use in each process.
+--- Opens a gate: reads and validates the configuration and its secrets, nothing else.
+--- The store opens on first use in each process.
 ---@param config string|table the path of csw.toml, or a table with the same keys
 ---@return csw.Gate? gate
 ---@return string? message
@@ -196,7 +198,8 @@ function Gate:submit_record(event)
 end
 
 
---- Takes a webhook and returns at once; its signature is verified by the recorder, and what is wrong with it is said by the ticket.
+--- Takes a webhook and returns at once: its signature is verified by the recorder, and what is wrong with it is said
+--- by the ticket.
 ---@return integer? ticket
 ---@return string? message
 ---@return string? code
@@ -323,7 +326,8 @@ end
 
 
 --- Totals of the days from one moment to another, both included.
----@param query { from: integer?, to: integer?, by: string[]? } by: day, business, class, category, conversation_category, charge_reason
+---@param query { from: integer?, to: integer?, by: string[]? }
+---  by: day, business, class, category, conversation_category, charge_reason
 ---@return table[]? rows
 ---@return string? message
 ---@return string? code

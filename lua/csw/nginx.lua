@@ -82,6 +82,14 @@ local function open_gate()
   end
 
   test_clock = opened:settings().test_clock
+
+  -- The first use opens the store, which may take a moment: now, while no request waits.
+  local state
+  state, message = opened:check("1", "000")
+  if not state then
+    log(ERR, "the store cannot be used yet: ", message)
+  end
+
   return opened
 end
 

@@ -152,7 +152,9 @@ fn get<'t>(store: &LmdbStore, txn: &'t RoTxn<'_>, table: Table, key: &[u8]) -> R
 }
 
 fn scan(store: &LmdbStore, txn: &RoTxn<'_>, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()> {
-    let range = (Bound::Included(from), Bound::Unbounded);
+    // LMDB knows no empty key: from there on is from the beginning.
+    let start = if from.is_empty() { Bound::Unbounded } else { Bound::Included(from) };
+    let range = (start, Bound::Unbounded);
     let entries = store.tables[table.index()].range(txn, &range).map_err(|cause| store.fault(&cause))?;
     for entry in entries {
         let (key, value) = entry.map_err(|cause| store.fault(&cause))?;
