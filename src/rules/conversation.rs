@@ -137,13 +137,12 @@ pub fn place(rules: &RuleSet, contact: &Contact, class: Class, category: Categor
         Class::FreeForm | Class::Unknown => ConversationCategory::Service,
         Class::Reaction | Class::Receipt => return Placement::NONE,
     };
-    if free_entry(rules, contact, at).is_some() {
-        return Placement::joins(ConversationCategory::FreeEntryPoint);
-    }
-    if let EntryOpens::Reply { within } = rules.entry.opens
-        && contact.clicks.iter().any(|click| *click <= at && at < *click + within)
-    {
+    let entry = free_entry(rules, contact, at);
+    if opens_entry(rules, contact, entry, at) {
         return Placement::opens(ConversationCategory::FreeEntryPoint);
+    }
+    if entry.is_some() {
+        return Placement::joins(ConversationCategory::FreeEntryPoint);
     }
     let joined = contact
         .conversations
@@ -155,6 +154,16 @@ pub fn place(rules: &RuleSet, contact: &Contact, class: Class, category: Categor
         Some(open) => Placement::joins(open.category),
         None if rules.conversation.is_some() => Placement::opens(own),
         None => Placement::NONE,
+    }
+}
+
+/// Whether a send opens the free entry point itself: as the first reply to a click, or as the first send that the platform reported inside one.
+fn opens_entry(rules: &RuleSet, contact: &Contact, entry: Option<Stretch>, at: Timestamp) -> bool {
+    let EntryOpens::Reply { within } = rules.entry.opens else { return false };
+    let is_open = |open: &Conversation| open.category == ConversationCategory::FreeEntryPoint && open.covers(at);
+    match entry {
+        Some(entry) => entry.from == at && !contact.conversations.iter().any(is_open),
+        None => contact.clicks.iter().any(|click| *click <= at && at < *click + within),
     }
 }
 
