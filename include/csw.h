@@ -1,7 +1,7 @@
 /*
  * csw: WhatsApp's customer service window for messaging gateways.
  *
- * Made from the Rust sources by `make header`; do not edit.
+ * Made from the Rust sources by make header; do not edit.
  *
  * The contract that all functions share
  *
@@ -61,7 +61,7 @@ enum csw_conversation {
   CSW_CONVERSATION_NONE = 3,
 };
 
-// What kind of fault an `Error` is. The numbers are those of `csw.h`; they are explicit, negative, and never reused.
+// What kind of fault an Error is. The numbers are those of csw.h; they are explicit, negative, and never reused.
 enum csw_code {
   // An argument is missing or malformed (a junk customer, a null pointer, a closed handle).
   CSW_CODE_INVALID = -1,
@@ -123,7 +123,7 @@ enum csw_reason {
   CSW_REASON_TEMPLATE_UNKNOWN = 24,
   // The number is switched off in the configuration.
   CSW_REASON_NUMBER_NOT_ENABLED = 25,
-  // A user id stands in `to`; the platform would drop the message silently.
+  // A user id stands in to; the platform would drop the message silently.
   CSW_REASON_USER_ID_IN_TO = 26,
   // The send would cost more than was allowed for it.
   CSW_REASON_OVER_COST = 27,

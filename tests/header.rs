@@ -27,10 +27,10 @@ fn header() -> String {
     let mut bytes = Vec::new();
     builder.generate().unwrap().write(&mut bytes);
     let text = String::from_utf8(bytes).unwrap();
-    // What Rust asks of unsafe functions is said once, in the contract at the top of the header; links mean nothing in C; and enumerations
+    // What Rust asks of unsafe functions is said once, in the contract at the top of the header; links and code marks mean nothing in C; and enumerations
     // are plain, since structs hold them as int32_t.
     let safety = "// # Safety\n// See the contract at the top of the header.\n";
-    let text = text.replace(&format!("//\n{safety}"), "").replace("[`", "`").replace("`]", "`");
+    let text = text.replace(&format!("//\n{safety}"), "").replace("[`", "").replace("`]", "").replace('`', "");
     let for_newer_languages = |line: &str| {
         (
             line.starts_with("#if defined(__cplusplus) ||"),

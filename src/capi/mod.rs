@@ -122,7 +122,7 @@ pub struct csw_event {
     pub business: *const c_char,
     /// Its length in bytes.
     pub business_length: usize,
-    /// The customer: a phone number, a user id, or group:<id>.
+    /// The customer: a phone number, a user id, or `group:<id>`.
     pub customer: *const c_char,
     /// Its length in bytes.
     pub customer_length: usize,
@@ -606,7 +606,7 @@ pub unsafe extern "C" fn csw_event_fd(gate: *const csw_gate, fd: *mut i32, error
 
 /// Totals of the days on which from and to fall in the account's time zone, both included (Unix ms), grouped by a sum of csw_by values.
 ///
-/// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
+/// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. `rows[0].size` must be set.
 ///
 /// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
 ///
