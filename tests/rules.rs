@@ -2,7 +2,7 @@
 //! and as the platform would (webhooks, and the answers to sends).
 //!
 //! A story is a title, lines of csw.toml, and a table; cells stand two spaces apart, `.` is not checked, `-` is nothing. In the lines of
-//! csw.toml, `SET` stands for each set of rules in turn. Hours count from `start`. What a row may say:
+//! csw.toml, `SET` stands for each set of rules in turn, or for each of `sets`. Hours count from `start`. What a row may say:
 //!
 //! - `customer writes`, `customer calls`, `customer sends reaction`, `customer clicks ad`, ...: `recorded` or `repeated`.
 //! - `free_form`, `template utility`, `reaction`, ...: a send is decided about: verdict, reason, conversation, charge. What is allowed is
@@ -73,8 +73,7 @@ stories! {
 fn play(file: &str, text: &str) {
     let mut wrong = Vec::new();
     for story in stories(text) {
-        let sets: &[&str] = if story.config.contains("SET") { &SETS } else { &["its own rules"] };
-        for (set, door) in sets.iter().flat_map(|set| [(set, Door::Program), (set, Door::Platform)]) {
+        for (set, door) in story.sets.iter().flat_map(|set| [(set, Door::Program), (set, Door::Platform)]) {
             let player = Player::new(&story, set, door);
             for row in &story.rows {
                 let came = player.play(row);
@@ -101,6 +100,7 @@ fn agrees(expected: &[&str], came: &[String]) -> bool {
 struct Story<'t> {
     title: &'t str,
     start: &'t str,
+    sets: Vec<&'t str>,
     config: String,
     rows: Vec<Row<'t>>,
 }
@@ -120,7 +120,7 @@ fn stories(text: &str) -> Vec<Story<'_>> {
     for (index, line) in text.lines().enumerate() {
         if let Some(title) = line.strip_prefix("story ") {
             in_table = false;
-            stories.push(Story { title, start: START, config: String::new(), rows: Vec::new() });
+            stories.push(Story { title, start: START, sets: SETS.into(), config: String::new(), rows: Vec::new() });
             continue;
         }
         let Some(story) = stories.last_mut() else { continue };
@@ -128,8 +128,12 @@ fn stories(text: &str) -> Vec<Story<'_>> {
             _ if line.starts_with("hour ") => in_table = true,
             _ if in_table => story.rows.extend(row(index + 1, line)),
             _ if line.starts_with("start ") => story.start = &line["start ".len()..],
+            _ if line.starts_with("sets ") => story.sets = line.split(' ').skip(1).collect(),
             _ => story.config.extend([line, "\n"]),
         }
+    }
+    for story in stories.iter_mut().filter(|story| !story.config.contains("SET")) {
+        story.sets = vec!["its own rules"];
     }
     stories
 }
