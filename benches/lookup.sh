@@ -6,6 +6,7 @@ build=${CSW_BUILD:-$PWD/build}
 stores=${CSW_BENCH_FOLDER:-$PWD/target/bench}
 counts=${*:-1000000 10000000}
 work=$(mktemp -d)
+chmod 755 "$work"
 trap 'test -f "$work/nginx.pid" && kill "$(cat "$work/nginx.pid")" 2>/dev/null; rm -rf "$work"' EXIT INT TERM
 
 for count in $counts; do
@@ -22,6 +23,7 @@ for count in $counts; do
   cat > "$work/nginx.conf" <<CONF
 include /etc/nginx/modules-enabled/*.conf;
 pid $work/nginx.pid;
+user $(id -un);
 error_log $work/error.log warn;
 worker_processes 1;
 events { worker_connections 16; }
@@ -39,7 +41,8 @@ http {
 }
 CONF
   nginx -c "$work/nginx.conf"
-  curl -sS --max-time 580 --unix-socket "$work/socket" "http://bench/?count=$count&store=$stores/$count"
+  curl -sSf --max-time 580 --unix-socket "$work/socket" "http://bench/?count=$count&store=$stores/$count" ||
+    { cat "$work/error.log" >&2; exit 1; }
   kill -QUIT "$(cat "$work/nginx.pid")"
   while [ -S "$work/socket" ] && [ -f "$work/nginx.pid" ]; do sleep 0.1; done
   rm -f "$work/socket"

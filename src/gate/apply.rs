@@ -130,9 +130,14 @@ impl Applying<'_, '_> {
         for found in contacts {
             let before = found.contact.clone();
             found.contact.act(rules, act, source, event.at);
-            if found.contact != before {
-                self.records.put_contact(business, found)?;
+            if found.contact == before {
+                continue;
             }
+            // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
+            if Some(event.at) <= found.contact.last_sent {
+                self.recount(business, found, None)?;
+            }
+            self.records.put_contact(business, found)?;
         }
         Ok(Applied::DONE)
     }

@@ -8,8 +8,8 @@ use crate::rules::event::{Act, Source};
 use crate::rules::ruleset::RuleSet;
 use crate::time::Timestamp;
 
-/// More clicks than this are never needed at once: each matters for three days at most.
-const CLICKS_KEPT: usize = 8;
+/// More entry points than this are never needed at once: each matters for seven days at most.
+const ENTRIES_KEPT: usize = 8;
 
 /// A free entry point as the platform reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -29,8 +29,8 @@ pub struct Contact {
     pub refused_at: Option<Timestamp>,
     /// The customer's newest clicks on entry points, oldest first.
     pub clicks: Vec<Timestamp>,
-    /// The newest free entry point that the platform reported.
-    pub reported_entry: Option<ReportedEntry>,
+    /// The newest free entry points that the platform reported, oldest first.
+    pub reported_entries: Vec<ReportedEntry>,
     /// The newest send that was placed in a conversation.
     pub last_sent: Option<Timestamp>,
     /// Conversations that a next send could join: a fold over the messages, kept so that reading needs no messages.
@@ -57,13 +57,14 @@ impl Contact {
 
     /// Takes in that the platform reported a send to be inside a free entry point.
     pub fn report_entry(&mut self, rules: &RuleSet, sent_at: Timestamp, expires_at: Option<Timestamp>) {
-        let known = self.reported_entry.filter(|entry| entry.from <= sent_at && sent_at < entry.until);
+        let covers = |entry: &&ReportedEntry| entry.from <= sent_at && sent_at < entry.until;
+        let known = self.reported_entries.iter().rev().find(covers).copied();
         let from = known.map_or(sent_at, |entry| entry.from);
         let until = match expires_at {
             Some(until) => until.min(from + rules.entry.at_most),
             None => known.map_or(from + rules.entry.lasts, |entry| entry.until),
         };
-        self.reported_entry = self.reported_entry.max(Some(ReportedEntry { from, until }));
+        self.know_entry(ReportedEntry { from, until });
     }
 
     /// Whether the newest refusal holds: it is later than the last act, both in whole seconds; a tie is open.
@@ -78,9 +79,9 @@ impl Contact {
     pub fn merge(&mut self, other: &Contact) {
         self.last_act = self.last_act.max(other.last_act);
         self.refused_at = self.refused_at.max(other.refused_at);
-        self.reported_entry = self.reported_entry.max(other.reported_entry);
         self.last_sent = self.last_sent.max(other.last_sent);
         other.clicks.iter().for_each(|at| self.click(*at));
+        other.reported_entries.iter().for_each(|entry| self.know_entry(*entry));
         for name in &other.names {
             self.know(*name);
         }
@@ -97,7 +98,17 @@ impl Contact {
         if let Err(place) = self.clicks.binary_search(&at) {
             self.clicks.insert(place, at);
         }
-        let spare = self.clicks.len().saturating_sub(CLICKS_KEPT);
+        let spare = self.clicks.len().saturating_sub(ENTRIES_KEPT);
         self.clicks.drain(..spare);
+    }
+
+    /// An entry point is known by its beginning; of two expiries the later one counts.
+    fn know_entry(&mut self, entry: ReportedEntry) {
+        match self.reported_entries.binary_search_by_key(&entry.from, |known| known.from) {
+            Ok(place) => self.reported_entries[place].until = self.reported_entries[place].until.max(entry.until),
+            Err(place) => self.reported_entries.insert(place, entry),
+        }
+        let spare = self.reported_entries.len().saturating_sub(ENTRIES_KEPT);
+        self.reported_entries.drain(..spare);
     }
 }

@@ -109,7 +109,8 @@ impl Stretch {
 
 /// The free entry point that is open at a moment. What the platform reported about it takes the place of our own reckoning.
 pub fn free_entry(rules: &RuleSet, contact: &Contact, at: Timestamp) -> Option<Stretch> {
-    let reported = contact.reported_entry.map(|entry| Stretch { from: entry.from, until: entry.until });
+    let reported = contact.reported_entries.iter().rev().find(|entry| entry.from <= at);
+    let reported = reported.map(|entry| Stretch { from: entry.from, until: entry.until });
     let reckoned = match rules.entry.opens {
         EntryOpens::Click => {
             let click = contact.clicks.iter().rev().find(|click| **click <= at);

@@ -131,7 +131,7 @@ pub fn in_window(rules: &RuleSet, contact: &Contact, at: Timestamp) -> bool {
 
 /// When the newest entry point ends. Asked for a moment before a click, the click counts all the same, as an act does.
 fn entry_expiry(rules: &RuleSet, contact: &Contact, at: Timestamp) -> Option<Timestamp> {
-    let newest = contact.clicks.last().copied().max(contact.reported_entry.map(|entry| entry.from))?;
+    let newest = contact.clicks.last().copied().max(contact.reported_entries.last().map(|entry| entry.from))?;
     let open = conversation::free_entry(rules, contact, at.max(newest));
     open.map(|entry| entry.until).or(Some(newest + rules.entry.lasts).filter(|end| *end <= at))
 }

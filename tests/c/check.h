@@ -1,4 +1,4 @@
-// What the test programs share. Each runs in an empty folder of its own and leaves with 1 at the first check that fails.
+// What the test programs share. Each runs in a folder of its own and leaves with 1 at the first check that fails.
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -14,7 +14,8 @@
 
 #define BUSINESS "106540352242922"
 #define CUSTOMER "16505551234"
-#define MORNING INT64_C(1699956000000)  // 2023-11-14T10:00:00Z; events lie in the past, since csw_record clamps the future
+// 2023-11-14T10:00:00Z. Events lie in the past, since csw_record clamps the future.
+#define MORNING INT64_C(1699956000000)
 #define HOUR INT64_C(3600000)
 #define LONG_ENOUGH 20000  // ms; nothing here takes so long unless it hangs
 

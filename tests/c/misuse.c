@@ -172,7 +172,8 @@ static void text_that_is_no_utf_8_is_refused(const csw_gate *gate)
     INVALID(csw_check(gate, STRING(BUSINESS), STRING("\xc3"), 0, &window, &error));
     INVALID(csw_record(gate, &event, NULL, &error));
     INVALID(csw_settings_of(gate, STRING("\xff"), &settings, &error));
-    CHECK(refused(CSW_CODE_BODY, csw_decide(gate, STRING(BUSINESS), 0, STRING("{\"to\":\"\xff\"}"), 0, &decision, &error)));
+    const char *body = "{\"to\":\"\xff\"}";
+    CHECK(refused(CSW_CODE_BODY, csw_decide(gate, STRING(BUSINESS), 0, STRING(body), 0, &decision, &error)));
     CHECK(out == NULL);
 }
 

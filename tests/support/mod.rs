@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use csw::error::Result;
@@ -50,9 +51,8 @@ pub fn decided(gate: &Gate, ticket: Ticket) -> Result<Report> {
 
 /// What a program says of an event between the shop and Anna.
 pub fn stated(kind: EventKind, at: Timestamp) -> Stated<'static> {
-    let nothing = (None, None, None, None);
-    let (id, class, category, code) = nothing;
-    Stated { kind, business: SHOP, customer: ANNA, id, at, class, category, entry_point: false, code }
+    let (business, customer) = (SHOP, ANNA);
+    Stated { kind, business, customer, at, id: None, class: None, category: None, entry_point: false, code: None }
 }
 
 pub fn record(gate: &Gate, stated: Stated) -> Report {
@@ -125,7 +125,8 @@ pub fn shop() -> Business {
     Business::parse(SHOP).unwrap()
 }
 
+/// So long before the moment at which the tests began, in whole seconds, as the platform counts.
 pub fn hours_ago(hours: u32) -> Timestamp {
-    // Whole seconds, as the platform counts.
-    Timestamp::from_seconds(Timestamp::now().seconds()) - Span::hours(hours)
+    static BEGAN: LazyLock<i64> = LazyLock::new(|| Timestamp::now().seconds());
+    Timestamp::from_seconds(*BEGAN) - Span::hours(hours)
 }
