@@ -87,7 +87,7 @@ install: build
 	install -m 755 $(BUILD)/lib/libcsw.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/
 	ln -sf libcsw.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcsw.so.$(ABI)
 	ln -sf libcsw.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libcsw.so
-	install -m 644 $(BUILD)/lib/pkgconfig/csw.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
+	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(BUILD)/lib/pkgconfig/csw.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/csw.pc
 	for lua in $(LUAS); do \
 	    install -d $(DESTDIR)$(PREFIX)/lib/lua/$$lua $(DESTDIR)$(PREFIX)/share/lua/$$lua/csw && \
 	    install -m 755 $(BUILD)/lib/lua/$$lua/csw_native.so $(DESTDIR)$(PREFIX)/lib/lua/$$lua/ && \

@@ -17,8 +17,8 @@
  * Ownership   csw_open gives a gate, csw_close takes it back. Nothing else is owned by the caller, nothing is freed by it.
  * Threads     A gate may be used by all threads at once. csw_close must not run while another call uses the same gate.
  *             A gate that was closed is recognised and answered with CSW_CODE_INVALID.
- * Fork        A gate opened before a fork and not used yet works in the parent and in every child. One that was used before the fork answers
- *             CSW_CODE_FORKED in the child; close it there and open it anew in a place that runs after the fork.
+ * Fork        A gate opened before a fork and not used yet works in the parent and in every child. A store that was used before the fork
+ *             answers CSW_CODE_FORKED in the child, through every gate: use it first after the fork. Closing such a gate there is harmless.
  * Blocking    csw_check, csw_decide, csw_submit_* and csw_poll never wait for a disk, a network, or another process. The first use of a gate
  *             in a process opens the store. csw_record, csw_ingest, csw_settle, csw_wait and csw_flush wait, within a bound.
  * Panics      A fault inside the library is caught at its boundary and returned as CSW_CODE_INTERNAL; the host goes on.
@@ -81,7 +81,7 @@ enum csw_code {
   CSW_CODE_TIMEOUT = -8,
   // The ticket's outcome is too old to be remembered.
   CSW_CODE_EXPIRED = -9,
-  // The store was used before this process was forked; open a new handle after the fork.
+  // The store was used before this process was forked; use it first after the fork.
   CSW_CODE_FORKED = -10,
   // The store failed; the message says what to do. Nothing was recorded.
   CSW_CODE_STORE = -11,
@@ -276,12 +276,6 @@ enum csw_by {
   // Why messages are or are not charged.
   CSW_BY_CHARGE_REASON = 32,
 };
-
-// A charge and its reason.
-typedef struct Charged Charged;
-
-// What a send does, and to a conversation of which category.
-typedef struct Placement Placement;
 
 // A gate: a configuration and its store. Opaque, and no address: never look behind it.
 //

@@ -25,7 +25,7 @@ pub enum Code {
     Timeout = -8,
     /// The ticket's outcome is too old to be remembered.
     Expired = -9,
-    /// The store was used before this process was forked; open a new handle after the fork.
+    /// The store was used before this process was forked; use it first after the fork.
     Forked = -10,
     /// The store failed; the message says what to do. Nothing was recorded.
     Store = -11,

@@ -22,6 +22,8 @@ fn policy(text: &str) -> Policy {
     config(text).default_policy().clone()
 }
 
+type Change = fn(&mut RuleSet);
+
 /// The set of rules that holds at some moment.
 fn rules(text: &str) -> RuleSet {
     *policy(text).rules.at(Timestamp::parse("2026-11-01T00:00:00Z").unwrap())
@@ -125,12 +127,12 @@ fn rules_are_a_name_or_a_table() {
 
 #[test]
 fn any_number_of_a_set_can_be_overridden() {
-    let with = |set: Set, change: fn(&mut RuleSet)| {
+    let with = |set: Set, change: Change| {
         let mut rules = RuleSet::of(set);
         change(&mut rules);
         rules
     };
-    let table: [(&str, Set, fn(&mut RuleSet)); 8] = [
+    let table: [(&str, Set, Change); 8] = [
         ("window = \"48h\"", Set::Guide, |rules| rules.window = Span::hours(48)),
         ("conversation = \"12h\"", Set::Guide, |rules| rules.conversation = Some(Span::hours(12))),
         ("entry_point = \"96h\"", Set::Guide, |rules| rules.entry.lasts = Span::hours(96)),
@@ -151,7 +153,7 @@ fn any_number_of_a_set_can_be_overridden() {
 #[test]
 fn every_switch_of_what_opens_a_window_can_be_set() {
     let default = RuleSet::of(Set::Guide).opens;
-    let table: [(&str, bool, fn(&mut RuleSet)); 9] = [
+    let table: [(&str, bool, Change); 9] = [
         ("reaction", true, |rules| rules.opens.reaction = true),
         ("unsupported", true, |rules| rules.opens.unsupported = true),
         ("unsupported_131060", false, |rules| rules.opens.unsupported_131060 = false),

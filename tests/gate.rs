@@ -133,7 +133,7 @@ fn an_outcome_that_is_too_old_is_expired() {
     let mut last = first;
     while !matches!(recorder.poll(first), Err(error) if error.code() == Code::Expired) {
         last = recorder.submit(Told::nothing(), WITHIN).unwrap();
-        if last.number() % 10_000 == 0 {
+        if last.number().is_multiple_of(10_000) {
             recorder.flush(WITHIN).unwrap();
         }
         assert!(last.number() < 200_000, "outcomes stand in a bounded ring");

@@ -859,7 +859,7 @@ fn worker_that_exits_waits_no_longer_than_its_bound() {
     assert_eq!(gateway.send(&text(CUSTOMER)).status, 200);
     let (_, took) = timed(|| {
         gateway.signal("QUIT");
-        gateway.nginx.wait().unwrap()
+        gateway.wait_for_end();
     });
     drop(writing);
     assert!(took > Duration::from_secs(1) && took < Duration::from_secs(5), "{took:?}");

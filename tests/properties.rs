@@ -10,7 +10,7 @@ use csw::gate::apply::{Applied, Applying};
 use csw::gate::report::{self, By};
 use csw::party::{Business, Customer};
 use csw::rules::charge::Charge;
-use csw::rules::contact::{Contact, ReportedEntry};
+use csw::rules::contact::Contact;
 use csw::rules::conversation::{self, Effect};
 use csw::rules::decision::{self, Decision, Mode, Policy, Standing, TemplatePolicy, UnknownBranch, Verdict};
 use csw::rules::event::{Act, Category, Class, Event, Outgoing, Progress, Reported, Sending, Source, Status, What};
@@ -278,14 +278,14 @@ fn customer(number: usize) -> Customer {
 }
 
 fn contact() -> impl Strategy<Value = Contact> {
-    let reported =
-        (moment(), 0_u32..168).prop_map(|(from, hours)| ReportedEntry { from, until: from + Span::hours(hours) });
-    let facts = (option::of(moment()), option::of(moment()), option::of(reported), option::of(moment()));
-    (facts, vec(inbound(), 0..12), vec(0_usize..5, 0..4)).prop_map(|(facts, events, names)| {
-        let mut contact = contact_of(&Rules::fixed(RuleSet::of(Set::Guide), Zone::UTC), &events, &[]);
+    let reported = vec((moment(), option::of(moment())), 0..4);
+    let told = (vec(inbound(), 0..12), vec(moment(), 0..2), reported, vec(0_usize..5, 0..4), option::of(moment()));
+    told.prop_map(|(events, refusals, reported, names, last_sent)| {
+        let rules = RuleSet::of(Set::Guide);
+        let mut contact = contact_of(&Rules::fixed(rules, Zone::UTC), &events, &refusals);
+        reported.iter().for_each(|(sent_at, expires_at)| contact.report_entry(&rules, *sent_at, *expires_at));
         names.into_iter().for_each(|name| contact.know(customer(name)));
-        let (last_act, refused_at, reported_entry, last_sent) = facts;
-        Contact { last_act, refused_at, reported_entry, last_sent, ..contact }
+        Contact { last_sent, ..contact }
     })
 }
 

@@ -118,8 +118,6 @@ enum csw_by {
   CSW_BY_CONVERSATION_CATEGORY = 16,
   CSW_BY_CHARGE_REASON = 32,
 };
-typedef struct Charged Charged;
-typedef struct Placement Placement;
 typedef struct csw_gate csw_gate;
 typedef struct csw_error {
   uint32_t size;

@@ -112,9 +112,12 @@ pub unsafe fn text<'b>(name: &str, pointer: *const c_char, length: usize) -> Res
 ///
 /// # Safety
 /// `repr(C)`, `Copy`, a `u32` size first, valid for all-zero bytes and for any bytes at all.
-pub unsafe trait Sized32: Copy {}
+pub unsafe trait Sized32: Copy {
+    /// Where a text at the struct's end begins, if there is one.
+    const TEXT_AT: Option<usize> = None;
+}
 
-/// Gives a caller its result: as much of it as the caller's struct has room for.
+/// Gives a caller its result: as much of it as the caller's struct has room for. A text at the end that is cut stays closed with a zero byte.
 ///
 /// # Errors
 /// `Invalid` when the pointer is null or its size is not set.
@@ -129,6 +132,9 @@ pub unsafe fn write<T: Sized32>(name: &str, out: *mut T, value: &T) -> Result<()
     unsafe {
         let (from, to) = ((&raw const *value).cast::<u8>(), out.cast::<u8>());
         std::ptr::copy_nonoverlapping(from.add(skipped), to.add(skipped), size.min(size_of::<T>()) - skipped);
+        if T::TEXT_AT.is_some_and(|text| text < size && size < size_of::<T>()) {
+            to.add(size - 1).write(0);
+        }
     }
     Ok(())
 }

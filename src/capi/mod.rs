@@ -214,7 +214,9 @@ pub struct csw_settings {
 
 // SAFETY: each is repr(C), its first field is its size, and its fields are numbers, arrays of bytes, and pointers that are only followed
 // together with their lengths.
-unsafe impl Sized32 for csw_error {}
+unsafe impl Sized32 for csw_error {
+    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_error, message));
+}
 // SAFETY: as above.
 unsafe impl Sized32 for csw_window {}
 // SAFETY: as above.
@@ -222,9 +224,13 @@ unsafe impl Sized32 for csw_decision {}
 // SAFETY: as above.
 unsafe impl Sized32 for csw_event {}
 // SAFETY: as above.
-unsafe impl Sized32 for csw_recorded {}
+unsafe impl Sized32 for csw_recorded {
+    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_recorded, unreadable_text));
+}
 // SAFETY: as above.
-unsafe impl Sized32 for csw_report_row {}
+unsafe impl Sized32 for csw_report_row {
+    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_report_row, day));
+}
 // SAFETY: as above.
 unsafe impl Sized32 for csw_settings {}
 
@@ -627,10 +633,16 @@ pub unsafe extern "C" fn csw_report(
     unsafe {
         boundary::guarded(error, || {
             let gate = boundary::gate(gate)?;
-            let by: Vec<By> = By::ALL.iter().copied().filter(|group| by & *group as i32 != 0).collect();
+            if count.is_null() {
+                return Err(Error::invalid("count is NULL"));
+            }
+            let groups: Vec<By> = By::ALL.iter().copied().filter(|group| by & *group as i32 != 0).collect();
+            if groups.iter().map(|group| *group as i32).sum::<i32>() != by {
+                return Err(Error::invalid(format!("by is {by}, which is no sum of csw_by values")));
+            }
             let zone = gate.config().default_policy().rules.zone();
             let stride = if capacity == 0 { 0 } else { boundary::size("rows", rows)? };
-            let found = gate.report(zone.day(moment(from)), zone.day(moment(to)), &by)?;
+            let found = gate.report(zone.day(moment(from)), zone.day(moment(to)), &groups)?;
             for (place, row) in found.iter().take(capacity).enumerate() {
                 let out = rows.byte_add(place * stride);
                 out.cast::<u32>().write_unaligned(stride as u32);
@@ -816,6 +828,9 @@ unsafe fn event_of(event: *const csw_event) -> Result<Event> {
         true => Ok(()),
         false => Err(Error::invalid(format!("event->{name} is {number}, which is none of its values"))),
     };
+    if event.reserved != 0 || !(0..=1).contains(&event.entry_point) {
+        return Err(Error::invalid("event->reserved must be 0 and event->entry_point 0 or 1; clear the struct first"));
+    }
     let kind = EventKind::from_number(event.kind);
     let (class, category) = (Class::from_number(event.message_class), Category::from_number(event.category));
     known("message_class", event.message_class, class.is_some())?;
@@ -846,9 +861,10 @@ unsafe fn ingest(
     // SAFETY: by the caller's word.
     let (bytes, signature) = unsafe {
         let bytes = boundary::bytes("bytes", bytes, bytes_length)?;
-        (bytes, boundary::text("signature", signature, signature_length)?)
+        (bytes, boundary::bytes("signature", signature, signature_length)?)
     };
-    let signature = Some(signature.to_owned()).filter(|signature| !signature.is_empty());
+    // What a stranger sends is no mistake of the caller's: bytes that are no text are a wrong signature.
+    let signature = Some(String::from_utf8_lossy(signature).into_owned()).filter(|signature| !signature.is_empty());
     gate.submit_ingest(bytes.to_vec(), signature, moment(at))
 }
 

@@ -29,6 +29,9 @@ impl Token {
     /// More bytes than any token has.
     pub const MAX: usize = 192;
 
+    /// The first byte of every token: a cleared one is none.
+    const VERSION: u8 = 1;
+
     /// The token of a decision.
     pub fn new(business: Business, outgoing: &Outgoing, decision: &Decision, at: Timestamp) -> Self {
         Token { business, customer: outgoing.customer, sending: decision.sending(), decided_at: at }
@@ -39,7 +42,7 @@ impl Token {
     /// # Errors
     /// `Internal` when it cannot be encoded.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_allocvec(self)
+        postcard::to_extend(self, vec![Self::VERSION])
             .map_err(|cause| Error::new(Code::Internal, format!("a token cannot be made: {cause}")))
     }
 
@@ -48,7 +51,9 @@ impl Token {
     /// # Errors
     /// `Invalid` when no decision gave them.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        postcard::from_bytes(bytes).map_err(|_| Error::invalid("the token is not one that a decision gave"))
+        let token = bytes.split_first().filter(|(version, _)| **version == Self::VERSION);
+        let token = token.and_then(|(_, token)| postcard::from_bytes(token).ok());
+        token.ok_or_else(|| Error::invalid("the token is not one that a decision gave"))
     }
 }
 

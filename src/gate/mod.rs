@@ -27,6 +27,7 @@ use crate::store::lmdb::LmdbStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Read, Records, Store};
 use crate::time::{Day, Timestamp};
+use crate::wire;
 use crate::wire::send::{self, Endpoint};
 use config::{Config, StorePlace};
 use process::Signal;
@@ -148,8 +149,9 @@ impl Gate {
     /// with the webhook is said by the ticket. Times after `at` are clamped to it.
     ///
     /// # Errors
-    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    /// `TooLarge`, `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_ingest(&self, bytes: Vec<u8>, signature: Option<String>, at: Timestamp) -> Result<Ticket> {
+        wire::check_size(&bytes)?;
         self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, signature, at))
     }
 
@@ -261,7 +263,11 @@ impl Drop for Gate {
         if process::generation().is_ok_and(|generation| generation != running.generation) {
             // The parent's: its map, its thread and its locks are not this process's to close.
             std::mem::forget(running);
+            return;
         }
+        // Under the lock: who opens the same folder meanwhile finds its store open, or gone.
+        let _open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(running);
     }
 }
 

@@ -8,8 +8,8 @@ use crate::rules::event::{Act, Source};
 use crate::rules::ruleset::RuleSet;
 use crate::time::Timestamp;
 
-/// More entry points than this are never needed at once: each matters for seven days at most.
-const ENTRIES_KEPT: usize = 8;
+/// More entry points than this are not remembered: each matters for seven days, and for the messages that are recounted after it.
+const ENTRIES_KEPT: usize = 64;
 
 /// A free entry point as the platform reports it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

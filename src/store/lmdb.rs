@@ -32,7 +32,7 @@ pub struct LmdbStore {
     /// Set when a commit could not be synced: what is on disk is no longer certain, so nothing more is acknowledged.
     suspect: AtomicBool,
     /// Holds this process's byte of `csw.lock`.
-    _lock: File,
+    _lock: ProcessLock,
 }
 
 impl LmdbStore {
@@ -262,9 +262,23 @@ fn prepare(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// A byte of `csw.lock`, given back when dropped. Closing the file would not do: a child of a fork may hold it open, too.
+struct ProcessLock(File);
+
+impl Drop for ProcessLock {
+    fn drop(&mut self) {
+        // SAFETY: as in `lock_process`.
+        unsafe {
+            let mut all: libc::flock = std::mem::zeroed();
+            all.l_type = libc::F_UNLCK as libc::c_short;
+            libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLK, &raw mut all);
+        }
+    }
+}
+
 /// Takes this process's byte of `csw.lock`. LMDB must not be opened twice in one process; a second copy of the library in it (or a process with
 /// the same id in another container) finds the byte taken.
-fn lock_process(path: &Path) -> Result<File> {
+fn lock_process(path: &Path) -> Result<ProcessLock> {
     let lock_path = path.join("csw.lock");
     let opened = prepare(&lock_path).and_then(|_| OpenOptions::new().read(true).write(true).open(&lock_path));
     let file = opened.map_err(|cause| {
@@ -280,7 +294,7 @@ fn lock_process(path: &Path) -> Result<File> {
         libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range)
     };
     if taken == 0 {
-        return Ok(file);
+        return Ok(ProcessLock(file));
     }
     Err(Error::new(
         Code::Store,

@@ -38,7 +38,8 @@ fn check_limits(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn check_size(bytes: &[u8]) -> Result<()> {
+/// Refuses a body that is larger than [`SIZE_MAX`].
+pub(crate) fn check_size(bytes: &[u8]) -> Result<()> {
     if bytes.len() > SIZE_MAX {
         return Err(Error::new(Code::TooLarge, format!("the body is larger than {SIZE_MAX} bytes")));
     }

@@ -136,7 +136,10 @@ impl Builder {
 
         let standin = self.standin.then(|| Standin::start(root, standin_port, port));
         let nginx = start_nginx(&dir.path().join("nginx.conf"), port)?;
-        Ok(Gateway { dir, nginx, port, standin })
+        let gateway = Gateway { dir, nginx, port, standin };
+        // A worker takes its title after init_worker: from here on both have the store open.
+        wait("both workers are up", || gateway.workers().len() >= 2);
+        Ok(gateway)
     }
 }
 
@@ -156,8 +159,12 @@ impl Gateway {
     /// Stops gracefully, and starts on the same files.
     pub fn restart(&mut self) {
         self.signal("QUIT");
-        assert!(self.nginx.wait().unwrap().success());
+        self.wait_for_end();
         self.nginx = start_nginx(&self.dir.path().join("nginx.conf"), self.port).unwrap();
+    }
+
+    pub fn wait_for_end(&mut self) {
+        wait("nginx ends", || self.nginx.try_wait().unwrap().is_some());
     }
 
     pub fn get(&self, path: &str) -> Answer {
