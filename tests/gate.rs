@@ -299,6 +299,18 @@ fn two_racing_templates_of_one_category_open_one_conversation() {
 }
 
 #[test]
+fn a_send_that_is_refused_at_once_was_sent_when_it_was_decided_about() {
+    let gate = gate("");
+    record(&gate, stated(EventKind::CustomerMessage, hours_ago(9)));
+    let decided_on = gate.decide(shop(), Endpoint::Messages, &free_form(ANNA), hours_ago(8)).unwrap();
+    record(&gate, stated(EventKind::CustomerMessage, hours_ago(7)));
+    let refusal = json!({"error": {"code": 131047}}).to_string().into_bytes();
+    let ticket = gate.submit_settle(decided_on.token, 400, refusal, hours_ago(6)).unwrap();
+    decided(&gate, ticket).unwrap();
+    assert_eq!(state(&gate, ANNA), State::Open, "the customer has written since");
+}
+
+#[test]
 fn a_report_counts_by_day_number_and_category() {
     let gate = gate("rules = \"guide\"\ntimezone = \"America/Sao_Paulo\"");
     // Two in the evening of the first and one in the morning of the second, over there.
@@ -670,13 +682,16 @@ fn a_gate_that_was_used_before_a_fork_answers_forked_in_the_child() {
 fn a_gate_that_was_opened_before_a_fork_works_in_every_child() {
     alone("a_gate_that_was_opened_before_a_fork_works_in_every_child", |folder| {
         let gate = gate_in(folder, "store = \"lmdb:store\"");
-        for (customer, ago) in [(ANNA, 3), (BERT, 2)] {
+        let acts = [(ANNA, hours_ago(3)), (BERT, hours_ago(2))];
+        for (customer, at) in acts {
             in_a_child(|| {
-                let event = Stated { customer, ..stated(EventKind::CustomerMessage, hours_ago(ago)) };
+                let event = Stated { customer, ..stated(EventKind::CustomerMessage, at) };
                 assert_eq!(record(&gate, event).events, 1);
             });
         }
-        assert_eq!((last_act(&gate, ANNA), last_act(&gate, BERT)), (Some(hours_ago(3)), Some(hours_ago(2))));
+        for (customer, at) in acts {
+            assert_eq!(last_act(&gate, customer), Some(at));
+        }
     });
 }
 

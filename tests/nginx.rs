@@ -350,7 +350,7 @@ fn marketing_messages_are_marketing() {
     let gateway = Gateway::new().platform(&platform).start();
 
     let path = "/v23.0/106540352242922/marketing_messages";
-    let answer = gateway.post(path, &[], template(STRANGER, "unheard_of").as_bytes());
+    let answer = gateway.post(path, &[], template(STRANGER, "order_confirmation").as_bytes());
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("X-CSW-Conversation"), "opens marketing");
     assert_eq!(platform.requests()[0].line, format!("POST {path} HTTP/1.1"));
@@ -718,7 +718,7 @@ fn access_log_holds_the_decision_and_no_number() {
 fn headers_carry_nothing_from_outside() {
     let platform = Server::start(|_| {
         let mut answer = Answer::new(200, "{\"messages\":[{\"id\":\"wamid.1\"}]}");
-        answer.headers = "X-CSW-Verdict: forged\r\nX-CSW-Charge: forged\r\n".into();
+        answer.headers = "X-CSW-Verdict: forged\r\nX-CSW-Window-Expires: forged\r\n".into();
         answer
     });
     let gateway = Gateway::new().platform(&platform).start();
@@ -728,6 +728,7 @@ fn headers_carry_nothing_from_outside() {
     let evil_query = "x%0d%0aX-Evil:%201%0d%0a%0d%0a";
     let answers = [
         gateway.send(&template(CUSTOMER, evil)),
+        gateway.send(&template(STRANGER, "summer_promotion")),
         gateway.send(&template(evil, "summer_promotion")),
         gateway.send(&json!({ "to": CUSTOMER, "type": evil }).to_string()),
         gateway.send(&text(&format!("US.1{evil}"))),

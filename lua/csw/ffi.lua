@@ -301,7 +301,7 @@ function Core:report(from, to, by)
     groups = groups + (BY[word] or error("csw: a report cannot be by " .. tostring(word), 3))
   end
 
-  local capacity, rows = ROWS, nil
+  local capacity, rows = ROWS
   repeat
     rows = ffi_new("struct csw_report_row[?]", capacity)
     rows[0].size = ffi_sizeof("struct csw_report_row")

@@ -401,12 +401,8 @@ function _M.window()
   end
 
   local arguments = ngx.req.get_uri_args()
-  local customer = argument(arguments, "customer")
-  -- `+` means a space in a query, and a number never begins with one.
-  customer = customer and customer:gsub("^ ", "+")
-
-  return answer(guard.window(current_gate(), argument(arguments, "business"), customer,
-    argument(arguments, "at")))
+  return answer(guard.window(current_gate(), argument(arguments, "business"),
+    argument(arguments, "customer"), argument(arguments, "at")))
 end
 
 

@@ -219,34 +219,64 @@ impl Write for Transaction<'_> {
     }
 }
 
-/// Opens the tables, making them in a new store, and checks the format.
+/// Opens the tables and checks the format. A store that is there already is only read: opening must not wait for another process's commit.
 fn open_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
+    let txn = env.read_txn()?;
+    let known = Table::ALL.map(|table| env.open_database::<Bytes, Bytes>(&txn, Some(table.name())));
+    let known: Vec<_> = known.into_iter().collect::<heed::Result<Option<_>>>()?.unwrap_or_default();
+    let checked = match Tables::try_from(known) {
+        Ok(tables) => Some(check_format(&tables, &txn)?.map(|()| tables)),
+        Err(_) => None,
+    };
+    // Handles that a reading transaction opened are kept by committing it.
+    txn.commit()?;
+    checked.map_or_else(|| make_tables(env), Ok)
+}
+
+/// Makes the tables of a new store. Two processes may do so at once: the second finds them made.
+fn make_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
     let mut txn = env.write_txn()?;
-    let mut opened = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        opened.push(env.create_database::<Bytes, Bytes>(&mut txn, Some(table.name()))?);
+    let is_ours = env.open_database::<Bytes, Bytes>(&txn, Some(Table::Meta.name()))?.is_some();
+    let names = env.open_database::<Bytes, Bytes>(&txn, None)?;
+    if let Some(names) = names.filter(|_| !is_ours)
+        && !names.is_empty(&txn)?
+    {
+        return Ok(Err(not_ours()));
     }
-    let Ok(tables) = Tables::try_from(opened) else {
+    let mut made = Vec::with_capacity(Table::ALL.len());
+    for table in Table::ALL {
+        made.push(env.create_database::<Bytes, Bytes>(&mut txn, Some(table.name()))?);
+    }
+    let Ok(tables) = Tables::try_from(made) else {
         return Ok(Err(Error::new(Code::Internal, "the tables of the store do not add up")));
     };
     let meta = tables[Table::Meta.index()];
-    let found = meta.get(&txn, FORMAT_KEY)?.map(|bytes| codec::decode::<u32>(Table::Meta, bytes));
-    match found {
-        None => match codec::encode(&FORMAT) {
+    if meta.get(&txn, FORMAT_KEY)?.is_none() {
+        match codec::encode(&FORMAT) {
             Ok(format) => meta.put(&mut txn, FORMAT_KEY, &format)?,
             Err(cause) => return Ok(Err(cause)),
-        },
-        Some(Ok(FORMAT)) => {}
-        Some(Ok(other)) => {
-            return Ok(Err(Error::new(
-                Code::Format,
-                format!("the store has format {other}, this csw knows format {FORMAT}; use the csw that wrote it"),
-            )));
         }
-        Some(Err(cause)) => return Ok(Err(cause)),
     }
-    txn.commit()?;
-    Ok(Ok(tables))
+    let checked = check_format(&tables, &txn)?;
+    if checked.is_ok() {
+        txn.commit()?;
+    }
+    Ok(checked.map(|()| tables))
+}
+
+fn check_format(tables: &Tables, txn: &RoTxn<'_>) -> heed::Result<Result<()>> {
+    let format = tables[Table::Meta.index()].get(txn, FORMAT_KEY)?;
+    Ok(match format.map(|bytes| codec::decode::<u32>(Table::Meta, bytes)) {
+        Some(Ok(FORMAT)) => Ok(()),
+        Some(Ok(other)) => Err(Error::new(
+            Code::Format,
+            format!("the store has format {other}, this csw knows format {FORMAT}; use the csw that wrote it"),
+        )),
+        Some(Err(cause)) => Err(cause),
+        None => {
+            Err(Error::new(Code::Format, "the store does not name its format; it is not csw's, name another folder"))
+        }
+    })
 }
 
 /// Makes a file that is not there yet, so that the folder's group may share it; says whether it is still empty.
