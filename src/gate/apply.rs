@@ -50,39 +50,76 @@ impl Applying<'_, '_> {
     /// `Store` or `Format` when the records cannot be read or written; the transaction must be given up then.
     pub fn event(&mut self, event: &Event) -> Result<Applied> {
         let business = self.records.read().canonical(event.business)?;
-        let mut contacts = self.resolve(business, event)?;
+        let mut found = self.resolve(business, event)?;
         match &event.what {
-            What::Customer { act, source } => self.act(business, &mut contacts, event, *act, *source),
-            What::Business(sending) => self.sent(business, &mut contacts[0], event, *sending),
-            What::Status(status) => self.status(business, contacts.swap_remove(0), event, status),
+            What::Customer { act, source } => self.act(business, &mut found, event, *act, *source),
+            What::Business(sending) => self.sent(business, &mut found, event, *sending),
+            What::Status(status) => self.status(business, found, event, status),
             What::Refused => {
-                contacts[0].contact.refuse(event.at);
-                self.records.put_contact(business, &contacts[0])?;
+                found.contact.refuse(event.at);
+                self.records.put_contact(business, &found)?;
                 Ok(Applied::DONE)
             }
-            What::Identity => self.renamed(business, contacts.swap_remove(0), event),
+            What::Identity => self.renamed(business, found, event),
         }
     }
 
-    /// The contacts that an event is about: one, unless the names in it are known to be of different people.
+    /// The contact that an event is about, by all the names that the event gives it.
     ///
-    /// A phone number that another user id is known for may have changed hands. Nothing is merged then: what happened is true of each name by
-    /// itself, and a false merge would open a window for somebody else.
-    fn resolve(&mut self, business: Business, event: &Event) -> Result<Vec<Found>> {
-        let mut contacts: Vec<Found> = Vec::with_capacity(1);
-        for name in std::iter::once(&event.customer).chain(&event.also) {
-            let name = if self.fold_numbers { name.folded() } else { *name };
-            let known = self.records.read().contact(business, &name)?;
-            let found = known.unwrap_or_else(|| Found { customer: name, contact: Default::default() });
-            if contacts.iter().any(|contact| contact.customer == found.customer) {
+    /// A phone number that another user id is known for has changed hands: it goes with whom the event names, and nothing is merged, since a
+    /// false merge would open a window for somebody else. An event older than that contact's last act says nothing about the number today.
+    fn resolve(&mut self, business: Business, event: &Event) -> Result<Found> {
+        let mut about = self.named(business, &event.customer)?;
+        for name in &event.also {
+            let mut other = self.named(business, name)?;
+            if other.customer == about.customer {
                 continue;
             }
-            match contacts.iter().position(|contact| same_person(contact, &found, &event.what)) {
-                Some(place) => self.absorb(business, &mut contacts[place], found)?,
-                None => contacts.push(found),
+            if same_person(&about, &other, &event.what) {
+                self.absorb(business, &mut about, other)?;
+                continue;
+            }
+            // Of the two, the one that the event names by its user id is the person, and the other one's phone number goes with it.
+            let phone = if name.kind() == Kind::Phone { name } else { &event.customer };
+            if name.kind() != Kind::Phone {
+                std::mem::swap(&mut about, &mut other);
+            }
+            if phone.kind() == Kind::Phone && Some(event.at) > other.contact.last_act {
+                let phone = self.spelled(phone);
+                self.let_go(business, other, phone)?;
+                about.contact.know(phone);
+                self.records.put_alias(business, &phone, &about.customer)?;
+                self.records.put_contact(business, &about)?;
             }
         }
-        Ok(contacts)
+        Ok(about)
+    }
+
+    /// The contact of a name; a new one, where nothing is known of it.
+    fn named(&self, business: Business, name: &Customer) -> Result<Found> {
+        let name = self.spelled(name);
+        let known = self.records.read().contact(business, &name)?;
+        Ok(known.unwrap_or_else(|| Found { customer: name, contact: Default::default() }))
+    }
+
+    fn spelled(&self, name: &Customer) -> Customer {
+        if self.fold_numbers { name.folded() } else { *name }
+    }
+
+    /// Takes a name away from a contact that goes by others, too.
+    fn let_go(&mut self, business: Business, mut found: Found, name: Customer) -> Result<()> {
+        found.contact.names.retain(|known| *known != name);
+        self.records.0.delete(Table::Contacts, &codec::contact_key(business, &name))?;
+        if found.customer == name {
+            let Some(next) = found.contact.names.first().copied() else { return Ok(()) };
+            found.contact.names.retain(|known| *known != next);
+            self.move_messages(business, &name, &next)?;
+            for known in &found.contact.names {
+                self.records.put_alias(business, known, &next)?;
+            }
+            found.customer = next;
+        }
+        self.records.put_contact(business, &found)
     }
 
     /// Makes one contact of two.
@@ -103,9 +140,7 @@ impl Applying<'_, '_> {
         for (id, what) in seen {
             self.records.delete_seen(business, from, id)?;
             self.records.put_seen(business, to, id, &what)?;
-            if what.message.is_some() {
-                self.records.put_recipient(business, id, to)?;
-            }
+            self.records.put_recipient(business, id, to)?;
         }
         Ok(())
     }
@@ -113,32 +148,30 @@ impl Applying<'_, '_> {
     fn act(
         &mut self,
         business: Business,
-        contacts: &mut [Found],
+        found: &mut Found,
         event: &Event,
         act: Act,
         source: Option<Source>,
     ) -> Result<Applied> {
         if let Some(id) = &event.id {
-            let (id, customer) = (codec::id_hash(id, None), contacts[0].customer);
-            if self.records.read().seen(business, &customer, id)?.is_some() {
+            let id = codec::id_hash(id, None);
+            if self.records.read().recipient(business, id)?.is_some() {
                 return Ok(Applied::REPEATED);
             }
+            self.records.put_recipient(business, id, &found.customer)?;
             let seen = SeenId { recorded_at: self.now, message: None };
-            self.records.put_seen(business, &customer, id, &seen)?;
+            self.records.put_seen(business, &found.customer, id, &seen)?;
         }
-        let rules = self.policy.rules.at(event.at);
-        for found in contacts {
-            let before = found.contact.clone();
-            found.contact.act(rules, act, source, event.at);
-            if found.contact == before {
-                continue;
-            }
-            // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
-            if Some(event.at) <= found.contact.last_sent {
-                self.recount(business, found, None)?;
-            }
-            self.records.put_contact(business, found)?;
+        let before = found.contact.clone();
+        found.contact.act(self.policy.rules.at(event.at), act, source, event.at);
+        if found.contact == before {
+            return Ok(Applied::DONE);
         }
+        // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
+        if Some(event.at) <= found.contact.last_sent {
+            self.recount(business, found, None)?;
+        }
+        self.records.put_contact(business, found)?;
         Ok(Applied::DONE)
     }
 
@@ -217,22 +250,12 @@ impl Applying<'_, '_> {
     }
 
     /// A customer goes by another name: all that is known goes with them, and an old phone number, which somebody else may get, is let go.
-    fn renamed(&mut self, business: Business, mut found: Found, event: &Event) -> Result<Applied> {
-        let old = if self.fold_numbers { event.customer.folded() } else { event.customer };
-        let names = || event.also.iter().map(|name| if self.fold_numbers { name.folded() } else { *name });
-        let new_phone = names().find(|name| name.kind() == Kind::Phone && *name != old);
-        let (Kind::Phone, Some(new_phone)) = (old.kind(), new_phone) else { return Ok(Applied::DONE) };
-        found.contact.names.retain(|name| *name != old);
-        if found.customer == old {
-            found.customer = new_phone;
-            found.contact.names.retain(|name| *name != new_phone);
-            for name in found.contact.names.clone() {
-                self.records.put_alias(business, &name, &new_phone)?;
-            }
-            self.move_messages(business, &old, &new_phone)?;
+    fn renamed(&mut self, business: Business, found: Found, event: &Event) -> Result<Applied> {
+        let old = self.spelled(&event.customer);
+        let has_new_phone = event.also.iter().any(|name| name.kind() == Kind::Phone && self.spelled(name) != old);
+        if old.kind() == Kind::Phone && has_new_phone {
+            self.let_go(business, found, old)?;
         }
-        self.records.0.delete(Table::Contacts, &codec::contact_key(business, &old))?;
-        self.records.put_contact(business, &found)?;
         Ok(Applied::DONE)
     }
 
@@ -381,13 +404,13 @@ fn same_person(one: &Found, other: &Found, what: &What) -> bool {
         // The answer to a send names what was asked for and whom it reached: one person, unless two are known to write.
         What::Business(_) => !both_wrote,
         _ => {
-            let names = |found: &Found| {
-                let own = [found.customer];
-                own.into_iter().chain(found.contact.names.iter().copied()).collect::<Vec<_>>()
+            let user_ids = |found: &Found| {
+                let names = std::iter::once(found.customer).chain(found.contact.names.clone());
+                names.filter(|name| name.kind() == Kind::User).collect::<Vec<_>>()
             };
-            let sort = |name: &Customer| (name.kind(), name.is_parent_id());
-            let theirs = names(other);
-            names(one).iter().all(|name| theirs.iter().all(|theirs| sort(name) != sort(theirs) || name == theirs))
+            let theirs = user_ids(other);
+            let differs = |one: &Customer, other: &Customer| one.is_parent_id() == other.is_parent_id() && one != other;
+            !user_ids(one).iter().any(|name| theirs.iter().any(|theirs| differs(name, theirs)))
         }
     }
 }

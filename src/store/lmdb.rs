@@ -66,10 +66,26 @@ impl LmdbStore {
         // SAFETY: the map is only touched through LMDB; the lock above keeps a second copy of this library in the process from opening the
         // folder again; that it lies on a local file system is said in the README.
         let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
+        if shortfall(&env, &path.join("data.mdb")).map_err(|cause| open_error(path, &cause))?.is_some() {
+            return Err(open_error(path, &heed::Error::Mdb(MdbError::Corrupted)));
+        }
         let tables = open_tables(&env).map_err(|cause| open_error(path, &cause))??;
         let store = LmdbStore { env, tables, path: path.to_owned(), suspect: AtomicBool::new(false), _lock: lock };
         store.tidy()?;
         Ok(store)
+    }
+
+    /// Makes the file as long as its last page says. LMDB leaves pages out that were taken and given back in one commit; without them a whole file
+    /// could not be told from a truncated one.
+    fn pad(&self) -> heed::Result<()> {
+        let data = self.path.join("data.mdb");
+        let Some(length) = shortfall(&self.env, &data)? else { return Ok(()) };
+        let file = OpenOptions::new().write(true).open(&data)?;
+        // SAFETY: takes no pointer. Unlike truncating to a length, this cannot cut off what another process has just written.
+        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length as libc::off_t) } {
+            0 => Ok(()),
+            code => Err(io::Error::from_raw_os_error(code).into()),
+        }
     }
 
     /// Gives a store a larger map. No process may have it open.
@@ -134,7 +150,7 @@ impl Store for LmdbStore {
         let txn = self.env.write_txn().map_err(|cause| self.fault(&cause))?;
         let mut transaction = Transaction { store: self, txn };
         work(&mut transaction)?;
-        transaction.txn.commit().map_err(|cause| {
+        transaction.txn.commit().and_then(|()| self.pad()).map_err(|cause| {
             let disk_is_full = matches!(&cause, heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC));
             self.suspect.store(!disk_is_full, Ordering::Release);
             self.fault(&cause)
@@ -219,6 +235,14 @@ impl Write for Transaction<'_> {
     }
 }
 
+/// How long the file would have to be, if it is shorter than its last page says. Reading behind its end would end the process (SIGBUS).
+fn shortfall(env: &Env<WithTls>, data: &Path) -> heed::Result<Option<u64>> {
+    let pages = env.info().last_page_number as u64 + 1;
+    let expected = pages * u64::from(env.stat().page_size);
+    let length = fs::metadata(data)?.len();
+    Ok((length < expected).then_some(expected))
+}
+
 /// Opens the tables and checks the format. A store that is there already is only read: opening must not wait for another process's commit.
 fn open_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
     let txn = env.read_txn()?;
@@ -273,10 +297,12 @@ fn check_format(tables: &Tables, txn: &RoTxn<'_>) -> heed::Result<Result<()>> {
             format!("the store has format {other}, this csw knows format {FORMAT}; use the csw that wrote it"),
         )),
         Some(Err(cause)) => Err(cause),
-        None => {
-            Err(Error::new(Code::Format, "the store does not name its format; it is not csw's, name another folder"))
-        }
+        None => Err(not_ours()),
     })
+}
+
+fn not_ours() -> Error {
+    Error::new(Code::Format, "data.mdb holds tables of another program; it was left as it is, name another folder")
 }
 
 /// Makes a file that is not there yet, so that the folder's group may share it; says whether it is still empty.
