@@ -2,9 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 
 use crate::error::{Code, Error, Result};
 use crate::gate::apply::RETENTION_MIN;
@@ -101,9 +104,16 @@ impl Config {
         for (id, number) in &file.numbers {
             let key = |error: Error| config_error(format!("[numbers.{id}]"), error);
             let business = Business::parse(id).map_err(key)?;
-            numbers.insert(business, number.policy(&file, &policy).map_err(key)?);
+            let twice =
+                |what: &str| Err(Error::new(Code::Config, format!("[numbers.{id}]: {what} stands there twice")));
+            if numbers.insert(business, number.policy(&file, &policy).map_err(key)?).is_some() {
+                return twice("the number");
+            }
             if let Some(display) = &number.display {
-                displays.insert(Business::parse(display).map_err(key)?, business);
+                let display = Business::parse(display).map_err(|error| key(error.at("display")))?;
+                if displays.insert(display, business).is_some() {
+                    return twice("the display number");
+                }
             }
         }
         let template_categories = file.templates.category.iter().map(|(name, word)| {
@@ -114,10 +124,9 @@ impl Config {
         });
         let retention = span("retention", file.retention.as_deref().unwrap_or("35d"))?;
         if retention < RETENTION_MIN {
-            return Err(Error::new(
-                Code::Config,
-                "retention: less than 8d; the platform repeats webhooks for seven days, and repeats must be recognised",
-            ));
+            let stated = file.retention.as_deref().unwrap_or_default();
+            let why = "the platform repeats webhooks for seven days, and repeats must be recognised";
+            return Err(Error::new(Code::Config, format!("retention: \"{stated}\" is less than 8d; {why}")));
         }
         Ok(Config {
             store: store_place(file.store.as_deref().unwrap_or("lmdb:/var/lib/csw"), folder)?,
@@ -179,9 +188,11 @@ struct File {
     store: Option<String>,
     durability: Option<String>,
     retention: Option<String>,
-    rules: Option<toml::Value>,
+    #[serde(deserialize_with = "word_or_table")]
+    rules: Option<RulesTable>,
     timezone: Option<String>,
-    unknown: Option<toml::Value>,
+    #[serde(deserialize_with = "word_or_table")]
+    unknown: Option<UnknownTable>,
     margin: Option<String>,
     mode: Option<String>,
     fail: Option<String>,
@@ -219,30 +230,77 @@ struct Identity {
 struct Number {
     enabled: Option<bool>,
     display: Option<String>,
-    rules: Option<toml::Value>,
+    #[serde(deserialize_with = "word_or_table")]
+    rules: Option<RulesTable>,
     timezone: Option<String>,
     currency: Option<String>,
     mode: Option<String>,
 }
 
 /// A name, or several.
-#[derive(Debug, Default, Deserialize)]
-#[serde(untagged)]
-enum Several {
-    #[default]
-    None,
-    One(String),
-    Many(Vec<String>),
+#[derive(Debug, Default)]
+struct Several(Vec<String>);
+
+impl<'de> Deserialize<'de> for Several {
+    fn deserialize<D: Deserializer<'de>>(value: D) -> std::result::Result<Self, D::Error> {
+        value.deserialize_any(Either::<Names>(PhantomData)).map(|names| Several(names.0))
+    }
 }
 
-impl Several {
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        let names = match self {
-            Several::None => &[][..],
-            Several::One(name) => std::slice::from_ref(name),
-            Several::Many(names) => names,
-        };
-        names.iter().map(String::as_str)
+/// A list of names, for which one name may stand.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Names(Vec<String>);
+
+impl From<String> for Names {
+    fn from(name: String) -> Self {
+        Names(vec![name])
+    }
+}
+
+fn word_or_table<'de, D, T>(value: D) -> std::result::Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + From<String>,
+{
+    value.deserialize_any(Either(PhantomData)).map(Some)
+}
+
+/// A word that stands for a table or a list, or that table or list itself: whichever is there is read with its own errors and places.
+struct Either<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + From<String>> Visitor<'de> for Either<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a word in quotes, or what it stands for")
+    }
+
+    fn visit_str<E>(self, word: &str) -> std::result::Result<T, E> {
+        Ok(T::from(word.to_owned()))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> std::result::Result<T, A::Error> {
+        T::deserialize(SeqAccessDeserializer::new(list))
+    }
+}
+
+/// `unknown` as a table, or the word that it is.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UnknownTable {
+    #[serde(skip)]
+    word: Option<String>,
+    open_until: Option<toml::Value>,
+}
+
+impl From<String> for UnknownTable {
+    fn from(word: String) -> Self {
+        UnknownTable { word: Some(word), open_until: None }
     }
 }
 
@@ -259,6 +317,12 @@ struct RulesTable {
     entry_sources: Option<Vec<String>>,
     free_tier: Option<u32>,
     opens: OpensTable,
+}
+
+impl From<String> for RulesTable {
+    fn from(set: String) -> Self {
+        RulesTable { set: Some(set), ..RulesTable::default() }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -319,13 +383,9 @@ impl Number {
     }
 }
 
-fn rules(value: Option<&toml::Value>, zone: Zone) -> Result<Rules> {
-    let table = match value {
-        None => RulesTable::default(),
-        Some(toml::Value::String(set)) => RulesTable { set: Some(set.clone()), ..RulesTable::default() },
-        Some(table) => RulesTable::deserialize(table.clone()).map_err(|cause| explained("", &cause).at("rules"))?,
-    };
-    let set = table.set.as_deref().unwrap_or("guide");
+fn rules(table: Option<&RulesTable>, zone: Zone) -> Result<Rules> {
+    let Some(table) = table else { return Ok(Rules::fixed(RuleSet::of(Set::Guide), zone)) };
+    let set = table.set.as_deref().unwrap_or(Set::Guide.word());
     let rules = if set == "meta" {
         Rules::meta(zone)
     } else {
@@ -383,25 +443,20 @@ impl RulesTable {
     }
 }
 
-fn unknown_branch(value: Option<&toml::Value>, zone: Zone) -> Result<UnknownBranch> {
-    let malformed = || {
-        let expected = "unknown: expected \"closed\", \"open\", or { open_until = 2026-12-01 }";
-        Error::new(Code::Config, expected)
-    };
-    match value {
-        None => Ok(UnknownBranch::Closed),
-        Some(toml::Value::String(word)) if word == "closed" => Ok(UnknownBranch::Closed),
-        Some(toml::Value::String(word)) if word == "open" => Ok(UnknownBranch::Open),
-        Some(toml::Value::Table(table)) if table.len() == 1 => {
-            let end = match table.get("open_until") {
-                Some(toml::Value::Datetime(end)) => end.to_string(),
-                Some(toml::Value::String(end)) => end.clone(),
-                _ => return Err(malformed()),
-            };
-            moment(&end, zone).map(UnknownBranch::OpenUntil).map_err(|error| config_error("unknown.open_until", error))
+fn unknown_branch(table: Option<&UnknownTable>, zone: Zone) -> Result<UnknownBranch> {
+    let Some(table) = table else { return Ok(UnknownBranch::Closed) };
+    let end = match (table.word.as_deref(), &table.open_until) {
+        (Some("closed"), _) => return Ok(UnknownBranch::Closed),
+        (Some("open"), _) => return Ok(UnknownBranch::Open),
+        (None, Some(toml::Value::Datetime(end))) => end.to_string(),
+        (None, Some(toml::Value::String(end))) => end.clone(),
+        (word, _) => {
+            let found = word.map_or("a table without a date".into(), |word| format!("\"{word}\""));
+            let expected = "\"closed\", \"open\", or { open_until = 2026-12-01 }";
+            return Err(Error::new(Code::Config, format!("unknown: {found}; expected {expected}")));
         }
-        Some(_) => Err(malformed()),
-    }
+    };
+    moment(&end, zone).map(UnknownBranch::OpenUntil).map_err(|error| config_error("unknown.open_until", error))
 }
 
 /// A date, which begins at midnight of the zone, or a date and time with its offset.
@@ -425,14 +480,14 @@ fn store_place(text: &str, folder: &Path) -> Result<StorePlace> {
 
 fn secrets(key: &str, files: &Several, variables: &Several, folder: &Path) -> Result<Vec<Secret>> {
     let mut secrets = Vec::new();
-    for file in files.iter() {
+    for file in &files.0 {
         let path = folder.join(file);
         let secret = std::fs::read(&path).map_err(|cause| {
             Error::new(Code::Config, format!("{key}_file: {} cannot be read: {cause}", path.display()))
         })?;
         secrets.push(secret.trim_ascii().to_vec());
     }
-    for variable in variables.iter() {
+    for variable in &variables.0 {
         let secret = std::env::var(variable).map_err(|_| {
             Error::new(Code::Config, format!("{key}_env: {variable} is not set in the gateway's environment"))
         })?;
@@ -481,9 +536,11 @@ fn explained(text: &str, cause: &toml::de::Error) -> Error {
         (true, Some(key)) => nearest(key, &quoted.collect::<Vec<_>>()),
         _ => String::new(),
     };
-    let line = cause.span().and_then(|span| text.get(..span.start)).map(|before| before.matches('\n').count() + 1);
-    let place = line.map_or(String::new(), |line| format!("line {line}: "));
-    Error::new(Code::Config, format!("{place}{message}{hint}"))
+    let place = cause.span().and_then(|span| {
+        let number = text.get(..span.start)?.matches('\n').count();
+        Some(format!("line {}, `{}`: ", number + 1, text.lines().nth(number)?.trim()))
+    });
+    Error::new(Code::Config, format!("{}{message}{hint}", place.unwrap_or_default()))
 }
 
 fn nearest(word: &str, words: &[&str]) -> String {
