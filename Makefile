@@ -12,7 +12,7 @@ LIB     := cargo rustc --release --lib
 PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
             gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl
 
-.PHONY: all deps build install uninstall header run story test test-rust test-c test-lua lint bench clean
+.PHONY: all deps build install uninstall header run story test test-rust test-lua lint bench clean
 
 all: build
 

@@ -578,6 +578,26 @@ fn a_change_of_number_takes_the_window_along_and_lets_the_old_number_go() {
 }
 
 #[test]
+fn a_change_of_number_that_is_heard_of_late_or_again_takes_nothing_from_the_new_owner() {
+    let gate = gate("");
+    let change = |id: &str| {
+        let system = json!({"type": "user_changed_number", "body": "changed", "wa_id": BERT});
+        let at = seconds(hours_ago(4));
+        webhook(
+            "messages",
+            json!({"messages": [{"from": ANNA, "id": id, "timestamp": at, "type": "system", "system": system}]}),
+        )
+    };
+    ingest(&gate, &webhook("messages", json!({"messages": [text(ANNA, "wamid.1", hours_ago(5))]})));
+    ingest(&gate, &change("wamid.2"));
+    ingest(&gate, &webhook("messages", json!({"messages": [text(ANNA, "wamid.3", hours_ago(2))]})));
+    for id in ["wamid.2", "wamid.4"] {
+        ingest(&gate, &change(id));
+        assert_eq!((last_act(&gate, BERT), last_act(&gate, ANNA)), (Some(hours_ago(5)), Some(hours_ago(2))), "{id}");
+    }
+}
+
+#[test]
 fn a_change_of_user_id_takes_the_window_along() {
     let gate = gate("");
     let hidden = json!({"from_user_id": USER, "id": "wamid.1", "timestamp": seconds(hours_ago(5)), "type": "text"});

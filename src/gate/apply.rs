@@ -44,12 +44,16 @@ pub struct Applying<'a, 'w> {
 }
 
 impl Applying<'_, '_> {
-    /// Applies one event. Applying it again, or in another order, changes nothing that it should not.
+    /// Applies one event of a number that is named by its phone number id. Applying it again, or in another order, changes nothing that it
+    /// should not.
     ///
     /// # Errors
     /// `Store` or `Format` when the records cannot be read or written; the transaction must be given up then.
     pub fn event(&mut self, event: &Event) -> Result<Applied> {
-        let business = self.records.read().canonical(event.business)?;
+        let business = event.business;
+        if event.what == What::Identity && self.is_out_of_date(business, event)? {
+            return Ok(Applied::REPEATED);
+        }
         let mut found = self.resolve(business, event)?;
         match &event.what {
             What::Customer { act, source } => self.act(business, &mut found, event, *act, *source),
@@ -153,14 +157,8 @@ impl Applying<'_, '_> {
         act: Act,
         source: Option<Source>,
     ) -> Result<Applied> {
-        if let Some(id) = &event.id {
-            let id = codec::id_hash(id, None);
-            if self.records.read().recipient(business, id)?.is_some() {
-                return Ok(Applied::REPEATED);
-            }
-            self.records.put_recipient(business, id, &found.customer)?;
-            let seen = SeenId { recorded_at: self.now, message: None };
-            self.records.put_seen(business, &found.customer, id, &seen)?;
+        if self.was_seen(business, &found.customer, event)? {
+            return Ok(Applied::REPEATED);
         }
         let before = found.contact.clone();
         found.contact.act(self.policy.rules.at(event.at), act, source, event.at);
@@ -173,6 +171,19 @@ impl Applying<'_, '_> {
         }
         self.records.put_contact(business, found)?;
         Ok(Applied::DONE)
+    }
+
+    /// Whether an id of the customer's was recorded before; it is from now on.
+    fn was_seen(&mut self, business: Business, customer: &Customer, event: &Event) -> Result<bool> {
+        let Some(id) = &event.id else { return Ok(false) };
+        let id = codec::id_hash(id, None);
+        if self.records.read().recipient(business, id)?.is_some() {
+            return Ok(true);
+        }
+        self.records.put_recipient(business, id, customer)?;
+        let seen = SeenId { recorded_at: self.now, message: None };
+        self.records.put_seen(business, customer, id, &seen)?;
+        Ok(false)
     }
 
     fn sent(&mut self, business: Business, found: &mut Found, event: &Event, sending: Sending) -> Result<Applied> {
@@ -257,6 +268,12 @@ impl Applying<'_, '_> {
             self.let_go(business, found, old)?;
         }
         Ok(Applied::DONE)
+    }
+
+    /// Whether a change of names was recorded before, or comes after its old name has acted again: it has a new owner then.
+    fn is_out_of_date(&mut self, business: Business, event: &Event) -> Result<bool> {
+        let old = self.named(business, &event.customer)?;
+        Ok(old.contact.last_act > Some(event.at) || self.was_seen(business, &old.customer, event)?)
     }
 
     fn message(&self, business: Business, customer: &Customer, id: IdHash) -> Result<Option<Message>> {
