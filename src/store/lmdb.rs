@@ -66,26 +66,11 @@ impl LmdbStore {
         // SAFETY: the map is only touched through LMDB; the lock above keeps a second copy of this library in the process from opening the
         // folder again; that it lies on a local file system is said in the README.
         let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
-        if shortfall(&env, &path.join("data.mdb")).map_err(|cause| open_error(path, &cause))?.is_some() {
-            return Err(open_error(path, &heed::Error::Mdb(MdbError::Corrupted)));
-        }
+        check_length(&env, path).map_err(|cause| open_error(path, &cause))?;
         let tables = open_tables(&env).map_err(|cause| open_error(path, &cause))??;
         let store = LmdbStore { env, tables, path: path.to_owned(), suspect: AtomicBool::new(false), _lock: lock };
         store.tidy()?;
         Ok(store)
-    }
-
-    /// Makes the file as long as its last page says. LMDB leaves pages out that were taken and given back in one commit; without them a whole file
-    /// could not be told from a truncated one.
-    fn pad(&self) -> heed::Result<()> {
-        let data = self.path.join("data.mdb");
-        let Some(length) = shortfall(&self.env, &data)? else { return Ok(()) };
-        let file = OpenOptions::new().write(true).open(&data)?;
-        // SAFETY: takes no pointer. Unlike truncating to a length, this cannot cut off what another process has just written.
-        match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, length as libc::off_t) } {
-            0 => Ok(()),
-            code => Err(io::Error::from_raw_os_error(code).into()),
-        }
     }
 
     /// Gives a store a larger map. No process may have it open.
@@ -150,7 +135,7 @@ impl Store for LmdbStore {
         let txn = self.env.write_txn().map_err(|cause| self.fault(&cause))?;
         let mut transaction = Transaction { store: self, txn };
         work(&mut transaction)?;
-        transaction.txn.commit().and_then(|()| self.pad()).map_err(|cause| {
+        transaction.txn.commit().and_then(|()| pad(&self.env, &self.path)).map_err(|cause| {
             let disk_is_full = matches!(&cause, heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC));
             self.suspect.store(!disk_is_full, Ordering::Release);
             self.fault(&cause)
@@ -235,12 +220,33 @@ impl Write for Transaction<'_> {
     }
 }
 
-/// How long the file would have to be, if it is shorter than its last page says. Reading behind its end would end the process (SIGBUS).
-fn shortfall(env: &Env<WithTls>, data: &Path) -> heed::Result<Option<u64>> {
-    let pages = env.info().last_page_number as u64 + 1;
-    let expected = pages * u64::from(env.stat().page_size);
-    let length = fs::metadata(data)?.len();
-    Ok((length < expected).then_some(expected))
+/// Refuses a truncated file: reading behind its end would end the process (SIGBUS).
+fn check_length(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
+    // What a process that died between its commit and its padding left out is one page at most.
+    match shortfall(env, path)? {
+        Some(missing) if missing > u64::from(env.stat().page_size) => Err(heed::Error::Mdb(MdbError::Corrupted)),
+        _ => pad(env, path),
+    }
+}
+
+/// Makes the file as long as its last page says. LMDB leaves pages out that were taken and given back in one commit; without them a whole file
+/// could not be told from a truncated one.
+fn pad(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
+    let Some(missing) = shortfall(env, path)? else { return Ok(()) };
+    let file = OpenOptions::new().write(true).open(path.join("data.mdb"))?;
+    let length = file.metadata()?.len();
+    // SAFETY: takes no pointer. Unlike truncating to a length, this cannot cut off what another process has just written.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), length as libc::off_t, missing as libc::off_t) } {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code).into()),
+    }
+}
+
+/// By how much the file is shorter than its last page says.
+fn shortfall(env: &Env<WithTls>, path: &Path) -> heed::Result<Option<u64>> {
+    let expected = (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size);
+    let length = fs::metadata(path.join("data.mdb"))?.len();
+    Ok(expected.checked_sub(length).filter(|missing| *missing > 0))
 }
 
 /// Opens the tables and checks the format. A store that is there already is only read: opening must not wait for another process's commit.
