@@ -105,6 +105,10 @@ fn the_luajit_declarations_are_what_the_header_says() {
 fn versions_agree() {
     let header = header();
     assert!(header.contains(&format!("#define CSW_VERSION \"{}\"", env!("CARGO_PKG_VERSION"))));
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let abi = header.lines().find_map(|line| line.strip_prefix("#define CSW_ABI_VERSION ")).unwrap();
+    assert!(read("lua/csw/init.lua").contains(&format!("local ABI_VERSION = {abi}\n")), "lua/csw/init.lua");
+    assert!(read("src/lua.rs").contains(&format!("const ABI_VERSION: u32 = {abi};")), "src/lua.rs");
     let changelog = std::fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(
         changelog.contains(&format!("## [{}]", env!("CARGO_PKG_VERSION"))),
