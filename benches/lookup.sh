@@ -7,7 +7,7 @@ stores=${CSW_BENCH_FOLDER:-$PWD/target/bench}
 counts=${*:-1000000 10000000}
 work=$(mktemp -d)
 chmod 755 "$work"
-trap 'test -f "$work/nginx.pid" && kill "$(cat "$work/nginx.pid")" 2>/dev/null; rm -rf "$work"' EXIT INT TERM
+trap 'for pid in "$work"/*.pid; do test -f "$pid" && kill "$(cat "$pid")"; done; rm -rf "$work"' EXIT INT TERM
 
 for count in $counts; do
   if [ ! -f "$stores/$count/filled" ]; then
@@ -22,7 +22,7 @@ printf '%s\n' "|---|---|---|---|---|---|"
 for count in $counts; do
   cat > "$work/nginx.conf" <<CONF
 include /etc/nginx/modules-enabled/*.conf;
-pid $work/nginx.pid;
+pid $work/$count.pid;
 user $(id -un);
 error_log $work/error.log warn;
 worker_processes 1;
@@ -35,15 +35,14 @@ http {
   lua_package_cpath "$build/lib/?.so;;";
   lua_shared_dict windows $((count / 5000 + 64))m;
   server {
-    listen unix:$work/socket;
+    listen unix:$work/$count.socket;
     location / { content_by_lua_file $PWD/benches/lookup.lua; }
   }
 }
 CONF
   nginx -c "$work/nginx.conf"
-  curl -sSf --max-time 580 --unix-socket "$work/socket" "http://bench/?count=$count&store=$stores/$count" ||
+  curl -sSf --max-time 580 --unix-socket "$work/$count.socket" "http://bench/?count=$count&store=$stores/$count" ||
     { cat "$work/error.log" >&2; exit 1; }
-  kill -QUIT "$(cat "$work/nginx.pid")"
-  while [ -S "$work/socket" ] && [ -f "$work/nginx.pid" ]; do sleep 0.1; done
-  rm -f "$work/socket"
+  kill -QUIT "$(cat "$work/$count.pid")"
+  while [ -f "$work/$count.pid" ]; do sleep 0.1; done
 done
