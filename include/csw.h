@@ -61,7 +61,7 @@ enum csw_conversation {
   CSW_CONVERSATION_NONE = 3,
 };
 
-// What kind of fault an Error is. The numbers are those of csw.h; they are explicit, negative, and never reused.
+// What kind of fault a call reports. The numbers are negative and never reused.
 enum csw_code {
   // An argument is missing or malformed (a junk customer, a null pointer, a closed handle).
   CSW_CODE_INVALID = -1,
@@ -349,7 +349,7 @@ typedef struct csw_decision {
 typedef struct csw_event {
   // sizeof(csw_event), set by the caller.
   uint32_t size;
-  // A csw_event_kind: customer_message, customer_call, call_accepted, business_message, sent, delivered, read, failed.
+  // A csw_event_kind from customer_message to failed; the others come from the platform alone (csw_ingest).
   int32_t kind;
   // The business's phone number id.
   const char *business;
@@ -599,7 +599,7 @@ int32_t csw_event_fd(const struct csw_gate *gate,
                      int32_t *fd,
                      struct csw_error *error);
 
-// Totals of the days on which from and to fall in the account's time zone, both included (Unix ms), grouped by a sum of csw_by values.
+// Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
 //
 // Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
 //

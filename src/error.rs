@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What kind of fault an [`Error`] is. The numbers are those of `csw.h`; they are explicit, negative, and never reused.
+/// What kind of fault a call reports. The numbers are negative and never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 #[non_exhaustive]

@@ -7,7 +7,7 @@
 //! 4. the running system: [`gate`], with its recorder, configuration, catalogue and reports
 //! 3. the outside: [`wire`], the platform's bodies as events and sends; [`store`], where the facts are kept
 //! 2. the rules: [`rules`], pure functions over facts; time is an argument
-//! 1. the words: [`party`], [`time`], [`error`]
+//! 1. the words: [`words`], [`party`], [`time`], [`error`]
 //!
 //! A webhook becomes events, which the recorder applies to contacts in one transaction; a send becomes an
 //! [`Outgoing`](rules::event::Outgoing), which the rules decide about from the contact's facts.
@@ -25,7 +25,7 @@
 //! ```
 
 #[macro_use]
-mod words;
+pub mod words;
 
 #[cfg(feature = "capi")]
 pub mod capi;

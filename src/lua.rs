@@ -8,7 +8,7 @@ use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataMeth
 use crate::error::{Code, Error, Result};
 use crate::gate::recorder::{Outcome, Report, Ticket};
 use crate::gate::report::{By, Row};
-use crate::gate::{Checked, Decided, Gate, Token};
+use crate::gate::{Checked, Decided, Gate, Settings, Token};
 use crate::party::{Business, Customer};
 use crate::rules::event::{Category, Class, EventKind};
 use crate::time::Timestamp;
@@ -113,12 +113,8 @@ impl UserData for Core {
         });
         methods.add_method("report", |lua, core, (from, to, by): (Option<f64>, Option<f64>, Vec<String>)| {
             let by = By::parse(by.iter().map(String::as_str)).map_err(mistake)?;
-            let report = || {
-                let gate = core.gate()?;
-                let zone = gate.config().default_policy().rules.zone();
-                gate.report(zone.day(moment(from)), zone.day(moment(to)), &by)
-            };
-            answer(lua, report().map(|rows| rows.into_iter().map(RowTable).collect::<Vec<_>>()))
+            let report = core.gate().and_then(|gate| gate.report(moment(from), moment(to), &by));
+            answer(lua, report.map(|rows| rows.into_iter().map(RowTable).collect::<Vec<_>>()))
         });
         methods.add_method("handshake", |_, core, token: mlua::LuaString| {
             Ok(core.gate().is_ok_and(|gate| gate.is_verify_token(&token.as_bytes())))
@@ -175,12 +171,8 @@ fn submit_record(core: &Core, event: &Table) -> mlua::Result<Result<Ticket>> {
 }
 
 fn settings(core: &Core, business: Option<&str>) -> Result<SettingsTable> {
-    let config = core.gate()?.config();
-    let policy = match business {
-        None => config.default_policy(),
-        Some(business) => config.policy(config.canonical(Business::parse(business)?)),
-    };
-    Ok(SettingsTable { fail: config.fail.word(), mode: policy.mode.word(), test_clock: config.test_clock })
+    let business = business.map(Business::parse).transpose()?;
+    core.gate().map(|gate| SettingsTable(gate.settings(business)))
 }
 
 /// A string, or a number as its digits; anything else is the program's mistake.
@@ -200,8 +192,8 @@ fn moment(at: Option<f64>) -> Timestamp {
     }
 }
 
-fn millis(at: Option<Timestamp>) -> Option<f64> {
-    at.map(|at| at.millis() as f64)
+fn millis(at: Option<Timestamp>) -> Option<i64> {
+    at.map(Timestamp::millis)
 }
 
 fn mistake(error: Error) -> mlua::Error {
@@ -245,7 +237,7 @@ impl IntoLua for WindowTable {
         table.set("expires_at", millis(window.expires_at))?;
         table.set("last_act", millis(window.last_act))?;
         table.set("free_entry_expires_at", millis(window.free_entry_expires_at))?;
-        table.set("remaining", window.remaining(self.1).as_millis() as f64)?;
+        table.set("remaining", window.remaining(self.1).as_millis())?;
         table.into_lua(lua)
     }
 }
@@ -313,18 +305,14 @@ impl IntoLua for RowTable {
     }
 }
 
-struct SettingsTable {
-    fail: &'static str,
-    mode: &'static str,
-    test_clock: bool,
-}
+struct SettingsTable(Settings);
 
 impl IntoLua for SettingsTable {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
         let table = lua.create_table()?;
-        table.set("fail", self.fail)?;
-        table.set("mode", self.mode)?;
-        table.set("test_clock", self.test_clock)?;
+        table.set("fail", self.0.fail.word())?;
+        table.set("mode", self.0.mode.word())?;
+        table.set("test_clock", self.0.test_clock)?;
         table.into_lua(lua)
     }
 }

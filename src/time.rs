@@ -200,6 +200,18 @@ impl Zone {
         Day(local.date_naive().num_days_from_ce())
     }
 
+    /// Reads a date and time with its offset, or a date, which begins at its midnight in this zone.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn moment(self, text: &str) -> Result<Timestamp> {
+        let moment = Timestamp::parse(text).or_else(|_| Day::parse(text).map(|day| self.midnight(day)));
+        moment.map_err(|_| {
+            let expected = "expected a date (2026-10-01), or a date and time with its offset (2026-10-01T12:00:00Z)";
+            Error::invalid(format!("\"{text}\" is no moment; {expected}"))
+        })
+    }
+
     /// The first moment of a day in this zone: where midnight does not exist (clocks put forward over it), the first moment that does.
     pub fn midnight(self, day: Day) -> Timestamp {
         let midnight = day.date().and_time(NaiveTime::MIN);

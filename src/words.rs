@@ -1,8 +1,25 @@
 //! Closed lists of words: the same in Rust, C, Lua, JSON and TOML.
 
+/// A closed list of words, as configurations and reports read it.
+pub trait Words: Copy + 'static {
+    /// Every value, in the order of the numbers.
+    const ALL: &'static [Self];
+
+    /// The word for it.
+    fn word(self) -> &'static str;
+}
+
 /// Gives an enum its closed list of words: `word()`, `from_word()`, `ALL`, and `from_number()` for the C door.
 macro_rules! words {
     ($name:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
+        impl $crate::words::Words for $name {
+            const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            fn word(self) -> &'static str {
+                Self::word(self)
+            }
+        }
+
         impl $name {
             /// Every value, in the order of the numbers.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];

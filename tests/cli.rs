@@ -69,7 +69,7 @@ fn import_records_last_acts_in_each_way_of_writing_a_time() {
     for round in ["first", "again"] {
         let output = place.run(&["import", file.to_str().unwrap()]);
         assert!(output.status.success(), "{round}: {}", said(&output));
-        assert_eq!(String::from_utf8_lossy(&output.stdout), "5 customers recorded, 0 rows left out\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "5 rows recorded, 0 left out\n");
     }
     for (customer, at, millis) in rows {
         assert_eq!(place.last_act(customer), Some(Timestamp::from_millis(millis)), "{customer} {at}");
@@ -95,15 +95,17 @@ fn import_leaves_out_rows_that_cannot_be_read_and_names_them_without_the_number(
         "business,customer,last_act\n\
          106540352242922,16505551234,yesterday\n\
          106540352242922,whatsapp:+447700900123,2025-10-01\n\
+         106540352242922,16505551238,2099-01-01\n\
          106540352242922,16505551239,2025-10-01\n",
     );
     let output = place.run(&["import", file.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(2));
     let said = said(&output);
-    assert!(said.contains("1 customers recorded, 2 rows left out"), "{said}");
-    assert!(said.contains("line 2: last_act \"yesterday\"") && said.contains("line 3: customer"), "{said}");
+    assert!(said.contains("1 rows recorded, 3 left out"), "{said}");
+    assert!(said.contains("line 2: last_act: \"yesterday\"") && said.contains("line 3: customer"), "{said}");
     assert!(!said.contains("7700900123"), "{said}");
     assert!(place.last_act("16505551239").is_some());
+    assert_eq!(place.last_act("16505551238"), None, "the future opens no window");
 }
 
 #[test]

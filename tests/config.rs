@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use csw::error::{Code, Error};
 use csw::gate::Gate;
-use csw::gate::config::{Config, Fail, StorePlace};
+use csw::gate::config::{Config, Durability, Fail, StorePlace};
 use csw::party::Business;
 use csw::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
 use csw::rules::event::{Category, TemplateName};
@@ -46,7 +46,7 @@ fn number(id: &str) -> Business {
 fn an_empty_file_has_the_documented_defaults() {
     let config = config("");
     assert_eq!(config.store, StorePlace::Lmdb("/var/lib/csw".into()));
-    assert!(!config.relaxed);
+    assert_eq!(config.durability, Durability::Full);
     assert_eq!(config.fail, Fail::Closed);
     assert!(!config.test_clock);
     assert!(config.fold_numbers);
@@ -72,8 +72,8 @@ fn the_store_is_a_folder_or_memory() {
 
 #[test]
 fn words_are_read() {
-    for (word, relaxed) in [("full", false), ("relaxed", true)] {
-        assert_eq!(config(&format!("durability = \"{word}\"")).relaxed, relaxed);
+    for (word, durability) in [("full", Durability::Full), ("relaxed", Durability::Relaxed)] {
+        assert_eq!(config(&format!("durability = \"{word}\"")).durability, durability);
     }
     for (word, fail) in [("open", Fail::Open), ("closed", Fail::Closed)] {
         assert_eq!(config(&format!("fail = \"{word}\"")).fail, fail);

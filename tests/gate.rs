@@ -324,11 +324,34 @@ fn a_report_counts_by_day_number_and_category() {
             .map(|row| (row.group.day, row.group.category, row.messages, row.conversations, row.billable))
             .collect()
     };
-    let by_day = gate.report(day(1), day(2), &[By::Day]).unwrap();
+    let noon = |day| Timestamp::parse(&format!("2026-01-0{day}T12:00:00-03:00")).unwrap();
+    let by_day = gate.report(noon(1), noon(2), &[By::Day]).unwrap();
     assert_eq!(count(by_day), [(Some(day(1)), None, 2, 1, 1), (Some(day(2)), None, 1, 1, 1)]);
-    let first_day = gate.report(day(1), day(1), &[By::Category]).unwrap();
+    let first_day = gate.report(noon(1), noon(1), &[By::Category]).unwrap();
     assert_eq!(count(first_day), [(None, Some(Category::Marketing), 2, 1, 1)]);
-    assert_eq!(gate.report(day(3), day(9), &[]).unwrap(), []);
+    assert_eq!(gate.report(noon(3), noon(9), &[]).unwrap(), []);
+}
+
+#[test]
+fn the_days_of_a_report_are_those_of_each_number() {
+    let shop = shop();
+    let gate = gate(&format!("[numbers.{shop}]\ntimezone = \"Pacific/Auckland\""));
+    let evening = Timestamp::parse("2026-01-01T20:00:00Z").unwrap();
+    record(&gate, business_message(evening));
+    let rows = gate.report(evening, evening, &[By::Day]).unwrap();
+    assert_eq!(rows.iter().map(|row| row.group.day).collect::<Vec<_>>(), [Some(Day::new(2026, 1, 2))]);
+    assert_eq!(gate.report(evening - Span::hours(12), evening - Span::hours(10), &[]).unwrap(), []);
+}
+
+#[test]
+fn an_answer_about_somebody_else_makes_nobody_an_alias() {
+    let gate = gate("unknown = \"open\"");
+    record(&gate, Stated { customer: BERT, ..stated(EventKind::CustomerMessage, hours_ago(2)) });
+    let decided_on = gate.decide(shop(), Endpoint::Messages, &free_form(ANNA), hours_ago(1)).unwrap();
+    let answer = json!({"contacts": [{"input": BERT, "wa_id": BERT}], "messages": [{"id": "wamid.1"}]}).to_string();
+    let ticket = gate.submit_settle(decided_on.token, 200, answer.into_bytes(), hours_ago(1)).unwrap();
+    decided(&gate, ticket).unwrap();
+    assert_eq!(last_act(&gate, ANNA), None);
 }
 
 #[test]
@@ -769,7 +792,7 @@ fn state(gate: &Gate, customer: &str) -> State {
 }
 
 fn total(gate: &Gate) -> csw::gate::report::Row {
-    let rows = gate.report(Day::new(2000, 1, 1), Day::new(2100, 1, 1), &[]).unwrap();
+    let rows = gate.report(Timestamp::from_millis(0), Timestamp::now(), &[]).unwrap();
     rows.first().copied().unwrap_or_default()
 }
 

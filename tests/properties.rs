@@ -482,9 +482,10 @@ impl World {
     }
 
     fn report(&self) -> report::Row {
-        let (from, to) = (Day::new(2025, 1, 1), Day::new(2026, 12, 31));
-        let whole = self.read(|records| report::report(records, from, to, &[]).unwrap());
-        let by_day = self.read(|records| report::report(records, from, to, &[By::Day, By::Category]).unwrap());
+        let moments = (Zone::UTC.midnight(Day::new(2025, 1, 1)), Zone::UTC.midnight(Day::new(2026, 12, 31)));
+        let whole = self.read(|records| report::report(records, |_| Zone::UTC, moments, &[]).unwrap());
+        let by_day =
+            self.read(|records| report::report(records, |_| Zone::UTC, moments, &[By::Day, By::Category]).unwrap());
         let whole = whole.first().copied().unwrap_or_default();
         assert_eq!(by_day.iter().map(|row| row.messages).sum::<i64>(), whole.messages);
         assert_eq!(by_day.iter().map(|row| row.billable).sum::<i64>(), whole.billable);

@@ -26,7 +26,7 @@ use csw::rules::charge::Charged;
 use csw::rules::conversation::Placement;
 use csw::rules::decision::Verdict;
 use csw::rules::event::{Category, Class, EventKind};
-use csw::time::{Day, Span, Timestamp};
+use csw::time::{Span, Timestamp};
 use csw::wire::record::Stated;
 use csw::wire::send::Endpoint;
 use serde_json::{Value, json};
@@ -345,7 +345,10 @@ impl Player {
     }
 
     fn totals(&self) -> String {
-        let rows = self.gate.report(Day::new(2020, 1, 1), Day::new(2030, 1, 1), &[]).unwrap();
+        let rows = self
+            .gate
+            .report(Timestamp::from_seconds(1_577_836_800), Timestamp::from_seconds(1_893_456_000), &[])
+            .unwrap();
         let total = rows.first().copied().unwrap_or_default();
         let (messages, opened, free, billable) = (total.messages, total.conversations, total.free, total.billable);
         format!("{messages} messages, {opened} opened, {free} free, {billable} billable")
@@ -353,7 +356,10 @@ impl Player {
 
     fn charged(&self) -> String {
         let by = [By::Category, By::ChargeReason];
-        let rows = self.gate.report(Day::new(2020, 1, 1), Day::new(2030, 1, 1), &by).unwrap();
+        let rows = self
+            .gate
+            .report(Timestamp::from_seconds(1_577_836_800), Timestamp::from_seconds(1_893_456_000), &by)
+            .unwrap();
         let mut charges = Vec::new();
         for row in rows {
             let category = row.group.category.map_or("-", |category| category.word());

@@ -15,7 +15,7 @@ use csw::gate::recorder::{Outcome, Ticket};
 use csw::gate::{Gate, TICKET_DEADLINE};
 use csw::rules::event::EventKind;
 use csw::store::lmdb::LmdbStore;
-use csw::time::{Day, Timestamp};
+use csw::time::Timestamp;
 use csw::wire::record::{self, Stated};
 
 /// The customer service window of WhatsApp for messaging gateways: the operator's command.
@@ -33,16 +33,16 @@ struct Arguments {
 enum Command {
     /// Record customers' last acts from a CSV file with the columns business, customer, last_act (`-` is standard input).
     ///
-    /// last_act is an RFC 3339 time, a date, or Unix seconds or milliseconds. Rows that cannot be read are named and left out. Importing a file
-    /// again changes nothing.
+    /// last_act is an RFC 3339 time, a date (its midnight in `timezone`), or Unix seconds or milliseconds. Rows that cannot be read are named and left out. Importing a file
+    /// again changes nothing. Run it as the gateway's user: a store made by root locks the gateway out.
     Import {
         /// The file.
         file: PathBuf,
     },
     /// Make room for a larger store. Stop every gateway that uses it first.
     Grow {
-        /// The new size in GiB.
-        gigabytes: usize,
+        /// The new size in GiB; larger than now.
+        gib: usize,
     },
 }
 
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let done = match &arguments.command {
         Command::Import { file } => import(&arguments.config, file),
-        Command::Grow { gigabytes } => grow(&arguments.config, *gigabytes),
+        Command::Grow { gib } => grow(&arguments.config, *gib),
     };
     match done {
         Ok(code) => code,
@@ -108,7 +108,7 @@ fn import(config: &Path, file: &Path) -> Result<ExitCode> {
                 tickets.push(submit(&gate, || gate.submit_record(event.clone()))?);
                 taken += 1;
                 if tickets.len() == 4096 {
-                    settle(&gate, &mut tickets)?;
+                    decided(&gate, &mut tickets)?;
                 }
             }
             Err(error) => {
@@ -119,9 +119,9 @@ fn import(config: &Path, file: &Path) -> Result<ExitCode> {
             }
         }
     }
-    settle(&gate, &mut tickets)?;
+    decided(&gate, &mut tickets)?;
     progress.finish_and_clear();
-    println!("{taken} customers recorded, {left_out} rows left out");
+    println!("{taken} rows recorded, {left_out} left out");
     Ok(if left_out == 0 { ExitCode::SUCCESS } else { ExitCode::from(2) })
 }
 
@@ -136,7 +136,7 @@ fn submit(gate: &Gate, submit: impl Fn() -> Result<Ticket>) -> Result<Ticket> {
 }
 
 /// Waits for tickets; the first that failed ends the import, and what it says is true of the rows after it.
-fn settle(gate: &Gate, tickets: &mut Vec<Ticket>) -> Result<()> {
+fn decided(gate: &Gate, tickets: &mut Vec<Ticket>) -> Result<()> {
     for ticket in tickets.drain(..) {
         if let Outcome::Failed(error) = gate.wait(ticket, TICKET_DEADLINE)? {
             return Err(error);
@@ -146,23 +146,27 @@ fn settle(gate: &Gate, tickets: &mut Vec<Ticket>) -> Result<()> {
 }
 
 fn moment(gate: &Gate, text: &str) -> Result<Timestamp> {
-    if let Ok(number) = text.parse::<i64>() {
-        let is_milliseconds = number.abs() >= 100_000_000_000;
-        return Ok(if is_milliseconds { Timestamp::from_millis(number) } else { Timestamp::from_seconds(number) });
+    let at = match text.parse::<i64>() {
+        Ok(number) if number.abs() >= 100_000_000_000 => Timestamp::from_millis(number),
+        Ok(number) => Timestamp::from_seconds(number),
+        Err(_) => {
+            let zone = gate.config().default_policy().rules.zone();
+            zone.moment(text).map_err(|error| error.at("last_act"))?
+        }
+    };
+    // Recording would clamp it to now, and open a window that nobody has opened.
+    if at > Timestamp::now() {
+        return Err(Error::invalid(format!("last_act {text}: lies in the future")));
     }
-    let zone = gate.config().default_policy().rules.zone();
-    let at = Timestamp::parse(text).or_else(|_| Day::parse(text).map(|day| zone.midnight(day)));
-    at.map_err(|_| {
-        Error::invalid(format!("last_act \"{text}\": expected 2026-10-01T12:00:00Z, 2026-10-01, or Unix seconds"))
-    })
+    Ok(at)
 }
 
-fn grow(config: &Path, gigabytes: usize) -> Result<ExitCode> {
+fn grow(config: &Path, gib: usize) -> Result<ExitCode> {
     match Config::read(config)?.store {
         StorePlace::Memory => Err(Error::invalid("the store is in memory; there is nothing to grow")),
         StorePlace::Lmdb(path) => {
-            LmdbStore::grow(&path, gigabytes << 30)?;
-            println!("{} has room for {gigabytes} GiB now", path.display());
+            LmdbStore::grow(&path, gib)?;
+            println!("{} has room for {gib} GiB now", path.display());
             Ok(ExitCode::SUCCESS)
         }
     }

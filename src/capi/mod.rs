@@ -107,7 +107,7 @@ pub struct csw_decision {
     /// The customer's window.
     pub window: csw_window,
     /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
-    pub token: [u8; 192],
+    pub token: [u8; 192], // Token::MAX, which cbindgen cannot look up
 }
 
 /// Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.
@@ -116,7 +116,7 @@ pub struct csw_decision {
 pub struct csw_event {
     /// sizeof(csw_event), set by the caller.
     pub size: u32,
-    /// A csw_event_kind: customer_message, customer_call, call_accepted, business_message, sent, delivered, read, failed.
+    /// A csw_event_kind from customer_message to failed; the others come from the platform alone (csw_ingest).
     pub kind: i32,
     /// The business's phone number id.
     pub business: *const c_char,
@@ -610,7 +610,7 @@ pub unsafe extern "C" fn csw_event_fd(gate: *const csw_gate, fd: *mut i32, error
     }
 }
 
-/// Totals of the days on which from and to fall in the account's time zone, both included (Unix ms), grouped by a sum of csw_by values.
+/// Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
 ///
 /// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. `rows[0].size` must be set.
 ///
@@ -640,9 +640,8 @@ pub unsafe extern "C" fn csw_report(
             if groups.iter().map(|group| *group as i32).sum::<i32>() != by {
                 return Err(Error::invalid(format!("by is {by}, which is no sum of csw_by values")));
             }
-            let zone = gate.config().default_policy().rules.zone();
             let stride = if capacity == 0 { 0 } else { boundary::size("rows", rows)? };
-            let found = gate.report(zone.day(moment(from)), zone.day(moment(to)), &groups)?;
+            let found = gate.report(moment(from), moment(to), &groups)?;
             for (place, row) in found.iter().take(capacity).enumerate() {
                 let out = rows.byte_add(place * stride);
                 out.cast::<u32>().write_unaligned(stride as u32);
@@ -694,16 +693,16 @@ pub unsafe extern "C" fn csw_settings_of(
     // SAFETY: this function's contract.
     unsafe {
         boundary::guarded(error, || {
-            let config = boundary::gate(gate)?.config();
-            let policy = match boundary::text("business", business, business_length)? {
-                "" => config.default_policy(),
-                business => config.policy(config.canonical(Business::parse(business)?)),
+            let business = match boundary::text("business", business, business_length)? {
+                "" => None,
+                business => Some(Business::parse(business)?),
             };
+            let found = boundary::gate(gate)?.settings(business);
             let found = csw_settings {
                 size: 0,
-                fail: config.fail as i32,
-                mode: policy.mode as i32,
-                test_clock: i32::from(config.test_clock),
+                fail: found.fail as i32,
+                mode: found.mode as i32,
+                test_clock: i32::from(found.test_clock),
             };
             boundary::write("settings", settings, &found)?;
             Ok(CSW_OK)
@@ -944,7 +943,7 @@ impl csw_window {
 impl csw_decision {
     fn of(decision: &crate::rules::decision::Decision, token: &Token, window: csw_window) -> Result<Self> {
         let bytes = token.to_bytes()?;
-        let mut token = [0; 192];
+        let mut token = [0; Token::MAX];
         let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
         room.copy_from_slice(&bytes);
         Ok(csw_decision {

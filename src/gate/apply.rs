@@ -13,7 +13,7 @@ use crate::rules::message::Message;
 use crate::rules::ruleset::Anchor;
 use crate::store::codec::{self, Entry, IdHash, NumberRecord, SeenId};
 use crate::store::{Found, RecordsMut, Table};
-use crate::time::{Span, Timestamp};
+use crate::time::Timestamp;
 
 /// What recording an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -492,6 +492,3 @@ pub fn sweep(records: &mut RecordsMut<'_>, cursor: &mut Vec<u8>, older_than: Tim
     *cursor = next;
     Ok(())
 }
-
-/// The shortest time for which message ids can be kept: the platform repeats webhooks for seven days, and no conversation lasts longer.
-pub const RETENTION_MIN: Span = Span::hours(8 * 24);

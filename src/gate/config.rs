@@ -10,12 +10,15 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Code, Error, Result};
-use crate::gate::apply::RETENTION_MIN;
 use crate::party::Business;
 use crate::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
 use crate::rules::event::{Category, TemplateName};
 use crate::rules::ruleset::{EntryOpens, RuleSet, Rules, Service, Set};
-use crate::time::{Day, Span, Timestamp, Zone};
+use crate::time::{Span, Zone};
+use crate::words::Words;
+
+/// The shortest time for which message ids can be kept: the platform repeats webhooks for seven days, and no conversation lasts longer.
+const RETENTION_MIN: Span = Span::hours(8 * 24);
 
 /// Where the store is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,19 @@ pub enum Fail {
 
 words!(Fail { Open = "open", Closed = "closed" });
 
+/// How certain an acknowledged commit is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[repr(i32)]
+pub enum Durability {
+    /// It survives a loss of power.
+    #[default]
+    Full = 1,
+    /// A loss of power may take the last ones.
+    Relaxed = 2,
+}
+
+words!(Durability { Full = "full", Relaxed = "relaxed" });
+
 /// A secret; never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
@@ -60,8 +76,8 @@ impl fmt::Debug for Secret {
 pub struct Config {
     /// Where the store is.
     pub store: StorePlace,
-    /// Whether a loss of power may take the last commits (`durability = "relaxed"`).
-    pub relaxed: bool,
+    /// How certain an acknowledged commit is.
+    pub durability: Durability,
     /// How long message ids are remembered.
     pub retention: Span,
     /// What happens to sends when csw itself has a fault.
@@ -118,7 +134,8 @@ impl Config {
         }
         let template_categories = file.templates.category.iter().map(|(name, word)| {
             let key = format!("templates.category.{name}");
-            let category = one_of(&key, word, Category::from_word, Category::ALL.iter().map(|known| known.word()))?;
+            let of_template = |category: &Category| !matches!(category, Category::Service | Category::Unknown);
+            let category = one_of(&key, word, Category::ALL.iter().copied().filter(of_template))?;
             let name = name.split_once('/').map_or(name.clone(), |(name, language)| written(name, language));
             Ok((name, category))
         });
@@ -130,14 +147,9 @@ impl Config {
         }
         Ok(Config {
             store: store_place(file.store.as_deref().unwrap_or("lmdb:/var/lib/csw"), folder)?,
-            relaxed: one_of(
-                "durability",
-                file.durability.as_deref().unwrap_or("full"),
-                |word| ["full", "relaxed"].contains(&word).then_some(word == "relaxed"),
-                ["full", "relaxed"],
-            )?,
+            durability: word_or("durability", file.durability.as_deref(), Durability::default())?,
             retention,
-            fail: word_or_default("fail", file.fail.as_deref(), Fail::from_word, Fail::ALL.iter().map(|v| v.word()))?,
+            fail: word_or("fail", file.fail.as_deref(), Fail::default())?,
             test_clock: file.test_clock,
             fold_numbers: file.identity.fold_numbers.unwrap_or(true),
             secrets: secrets("webhook.secret", &file.webhook.secret_file, &file.webhook.secret_env, folder)?,
@@ -243,18 +255,23 @@ struct Several(Vec<String>);
 
 impl<'de> Deserialize<'de> for Several {
     fn deserialize<D: Deserializer<'de>>(value: D) -> std::result::Result<Self, D::Error> {
-        value.deserialize_any(Either::<Names>(PhantomData)).map(|names| Several(names.0))
-    }
-}
+        struct Names;
+        impl<'de> Visitor<'de> for Names {
+            type Value = Several;
 
-/// A list of names, for which one name may stand.
-#[derive(Deserialize)]
-#[serde(transparent)]
-struct Names(Vec<String>);
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name in quotes, or a list of them")
+            }
 
-impl From<String> for Names {
-    fn from(name: String) -> Self {
-        Names(vec![name])
+            fn visit_str<E>(self, name: &str) -> std::result::Result<Several, E> {
+                Ok(Several(vec![name.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> std::result::Result<Several, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Several)
+            }
+        }
+        value.deserialize_any(Names)
     }
 }
 
@@ -266,14 +283,14 @@ where
     value.deserialize_any(Either(PhantomData)).map(Some)
 }
 
-/// A word that stands for a table or a list, or that table or list itself: whichever is there is read with its own errors and places.
+/// A word that stands for a table, or that table itself: whichever is there is read with its own errors and places.
 struct Either<T>(PhantomData<T>);
 
 impl<'de, T: Deserialize<'de> + From<String>> Visitor<'de> for Either<T> {
     type Value = T;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a word in quotes, or what it stands for")
+        f.write_str("a word in quotes, or a table")
     }
 
     fn visit_str<E>(self, word: &str) -> std::result::Result<T, E> {
@@ -282,10 +299,6 @@ impl<'de, T: Deserialize<'de> + From<String>> Visitor<'de> for Either<T> {
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> std::result::Result<T, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> std::result::Result<T, A::Error> {
-        T::deserialize(SeqAccessDeserializer::new(list))
     }
 }
 
@@ -342,20 +355,13 @@ struct OpensTable {
 impl File {
     fn policy(&self) -> Result<Policy> {
         let zone = Zone::parse(self.timezone.as_deref().unwrap_or("UTC")).map_err(|error| error.at("timezone"))?;
-        let modes = Mode::ALL.iter().map(|mode| mode.word());
-        let policies = TemplatePolicy::ALL.iter().map(|policy| policy.word());
         Ok(Policy {
             rules: rules(self.rules.as_ref(), zone)?,
             enabled: true,
-            mode: word_or_default("mode", self.mode.as_deref(), Mode::from_word, modes)?,
+            mode: word_or("mode", self.mode.as_deref(), Mode::default())?,
             margin: span("margin", self.margin.as_deref().unwrap_or("0"))?,
             unknown: unknown_branch(self.unknown.as_ref(), zone)?,
-            templates: word_or_default(
-                "templates.policy",
-                self.templates.policy.as_deref(),
-                TemplatePolicy::from_word,
-                policies,
-            )?,
+            templates: word_or("templates.policy", self.templates.policy.as_deref(), TemplatePolicy::default())?,
         })
     }
 }
@@ -374,10 +380,7 @@ impl Number {
         Ok(Policy {
             rules: rules(self.rules.as_ref().or(file.rules.as_ref()), zone)?,
             enabled: self.enabled.unwrap_or(true),
-            mode: match &self.mode {
-                Some(word) => one_of("mode", word, Mode::from_word, Mode::ALL.iter().map(|mode| mode.word()))?,
-                None => default.mode,
-            },
+            mode: word_or("mode", self.mode.as_deref(), default.mode)?,
             ..default.clone()
         })
     }
@@ -389,8 +392,8 @@ fn rules(table: Option<&RulesTable>, zone: Zone) -> Result<Rules> {
     let rules = if set == "meta" {
         Rules::meta(zone)
     } else {
-        let sets = Set::ALL.iter().map(|set| set.word()).chain(["meta"]);
-        Rules::fixed(RuleSet::of(one_of("rules", set, Set::from_word, sets)?), zone)
+        let words: Vec<&str> = Set::ALL.iter().map(|set| set.word()).chain(["meta"]).collect();
+        Rules::fixed(RuleSet::of(Set::from_word(set).ok_or_else(|| no_word("rules", set, &words))?), zone)
     };
     table.apply(rules)
 }
@@ -456,15 +459,7 @@ fn unknown_branch(table: Option<&UnknownTable>, zone: Zone) -> Result<UnknownBra
             return Err(Error::new(Code::Config, format!("unknown: {found}; expected {expected}")));
         }
     };
-    moment(&end, zone).map(UnknownBranch::OpenUntil).map_err(|error| config_error("unknown.open_until", error))
-}
-
-/// A date, which begins at midnight of the zone, or a date and time with its offset.
-fn moment(text: &str, zone: Zone) -> Result<Timestamp> {
-    match Timestamp::parse(text) {
-        Ok(at) => Ok(at),
-        Err(_) => Day::parse(text).map(|day| zone.midnight(day)),
-    }
+    zone.moment(&end).map(UnknownBranch::OpenUntil).map_err(|error| config_error("unknown.open_until", error))
 }
 
 fn store_place(text: &str, folder: &Path) -> Result<StorePlace> {
@@ -503,25 +498,25 @@ fn span(key: &str, text: &str) -> Result<Span> {
     Span::parse(text).map_err(|error| error.at(key))
 }
 
-fn word_or_default<'w, T: Default>(
-    key: &str,
-    word: Option<&str>,
-    from_word: impl Fn(&str) -> Option<T>,
-    words: impl IntoIterator<Item = &'w str>,
-) -> Result<T> {
-    word.map_or_else(|| Ok(T::default()), |word| one_of(key, word, from_word, words))
+/// The value of a word, or the default where there is none.
+fn word_or<T: Words>(key: &str, word: Option<&str>, default: T) -> Result<T> {
+    word.map_or(Ok(default), |word| one_of(key, word, T::ALL.iter().copied()))
 }
 
-fn one_of<'w, T>(
-    key: &str,
-    word: &str,
-    from_word: impl Fn(&str) -> Option<T>,
-    words: impl IntoIterator<Item = &'w str>,
-) -> Result<T> {
-    from_word(word).ok_or_else(|| {
-        let words: Vec<&str> = words.into_iter().collect();
-        Error::new(Code::Config, format!("{key}: \"{word}\"{}; use one of {}", nearest(word, &words), words.join(", ")))
-    })
+/// The value of a word, out of those that a key takes.
+fn one_of<T: Words>(key: &str, word: &str, values: impl Iterator<Item = T>) -> Result<T> {
+    let mut words = Vec::new();
+    for value in values {
+        if value.word() == word {
+            return Ok(value);
+        }
+        words.push(value.word());
+    }
+    Err(no_word(key, word, &words))
+}
+
+fn no_word(key: &str, word: &str, words: &[&str]) -> Error {
+    Error::new(Code::Config, format!("{key}: \"{word}\"{}; use one of {}", nearest(word, words), words.join(", ")))
 }
 
 fn config_error(key: impl fmt::Display, error: Error) -> Error {

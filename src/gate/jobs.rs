@@ -173,7 +173,11 @@ impl Job for Settle {
         let receipt = send::receipt(self.http_status, &std::mem::take(&mut self.response));
         // A group's id may look like a phone number: what the answer calls a group by says nothing about a person.
         let is_group = self.token.customer.is_some_and(|customer| customer.kind() == Kind::Group);
-        let names = receipt.names.into_iter().flatten();
+        // Nor does an answer about somebody else, whoever mixed it up.
+        let is_asked = |names: &Vec<Customer>| {
+            self.token.customer.is_none_or(|asked| names.iter().any(|name| name.folded() == asked.folded()))
+        };
+        let names = receipt.names.into_iter().filter(is_asked).flatten();
         let mut also: Vec<Customer> = names.filter(|_| !is_group).collect();
         // A name that could not be read in the send may stand readable in the answer.
         let Some(customer) = self.token.customer.or_else(|| also.pop()) else { return Ok(()) };

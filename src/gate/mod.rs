@@ -19,17 +19,17 @@ use subtle::ConstantTimeEq;
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
-use crate::rules::decision::{self, Decision, Policy, Standing};
+use crate::rules::decision::{self, Decision, Mode, Policy, Standing};
 use crate::rules::event::{Class, Event, Outgoing};
 use crate::rules::ruleset::Service;
 use crate::rules::window::{State, Window};
 use crate::store::lmdb::LmdbStore;
 use crate::store::memory::MemoryStore;
 use crate::store::{Read, Records, Store};
-use crate::time::{Day, Timestamp};
+use crate::time::Timestamp;
 use crate::wire;
 use crate::wire::send::{self, Endpoint};
-use config::{Config, StorePlace};
+use config::{Config, Durability, Fail, StorePlace};
 use process::Signal;
 use recorder::{Outcome, Recorder, Ticket};
 use report::{By, Row};
@@ -64,6 +64,17 @@ pub struct Checked {
     pub window: Window,
     /// Open or closed: the state, with unknown falling where the configuration says.
     pub branch: State,
+}
+
+/// What a gateway needs to know of the configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// What happens to sends when csw itself has a fault.
+    pub fail: Fail,
+    /// What is done with a verdict for the number.
+    pub mode: Mode,
+    /// Whether the gateway may take the time from the header `X-CSW-At`.
+    pub test_clock: bool,
 }
 
 /// An answer about a send, and what settling it needs.
@@ -208,12 +219,22 @@ impl Gate {
         Ok(signal.fd())
     }
 
-    /// The totals of the days from one to another, both included.
+    /// The totals of the days on which two moments fall, both included; each number's days are those of its time zone.
     ///
     /// # Errors
     /// `Store`, `Format` or `Forked`.
-    pub fn report(&self, from: Day, to: Day, by: &[By]) -> Result<Vec<Row>> {
-        self.read(|records| report::report(records, from, to, by))
+    pub fn report(&self, from: Timestamp, to: Timestamp, by: &[By]) -> Result<Vec<Row>> {
+        let zone = |business| self.config.policy(business).rules.zone();
+        self.read(|records| report::report(records, zone, (from, to), by))
+    }
+
+    /// What a gateway needs to know of the configuration of a number; of those that are not listed, for `None`.
+    pub fn settings(&self, business: Option<Business>) -> Settings {
+        let policy = match business {
+            Some(business) => self.config.policy(self.config.canonical(business)),
+            None => self.config.default_policy(),
+        };
+        Settings { fail: self.config.fail, mode: policy.mode, test_clock: self.config.test_clock }
     }
 
     /// Whether this is a token of the webhook's verification handshake; compared in constant time.
@@ -292,7 +313,11 @@ impl Running {
             }
             None => {}
         }
-        let running = Self::start(Arc::new(LmdbStore::open(path, config.relaxed)?), config, generation)?;
+        let running = Self::start(
+            Arc::new(LmdbStore::open(path, config.durability == Durability::Relaxed)?),
+            config,
+            generation,
+        )?;
         open.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()), Arc::downgrade(&running));
         Ok(running)
     }

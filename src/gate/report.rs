@@ -8,7 +8,7 @@ use crate::rules::charge::Charge;
 use crate::rules::conversation::Effect;
 use crate::rules::ledger::{Line, LineKind};
 use crate::store::{Records, Table, codec};
-use crate::time::Day;
+use crate::time::{Day, Span, Timestamp, Zone};
 
 /// What the rows of a report are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -84,16 +84,27 @@ pub struct Row {
     pub billable: i64,
 }
 
-/// The totals of the days from one to another, both included, grouped.
+/// The totals of the days on which two moments fall, both included, grouped. The days are those of each number's own time zone.
 ///
 /// # Errors
 /// `Store` or `Format` when the records cannot be read.
-pub fn report(records: Records<'_>, from: Day, to: Day, by: &[By]) -> Result<Vec<Row>> {
+pub fn report(
+    records: Records<'_>,
+    zone: impl Fn(Business) -> Zone,
+    (from, to): (Timestamp, Timestamp),
+    by: &[By],
+) -> Result<Vec<Row>> {
+    // No zone is more than a day away from this one's days.
+    let (first, last) = (Zone::UTC.day(from - Span::hours(24)), Zone::UTC.day(to + Span::hours(24)));
     let mut rows: BTreeMap<Group, Row> = BTreeMap::new();
-    records.0.scan(Table::Totals, &from.number().to_be_bytes(), &mut |key, value| {
+    records.0.scan(Table::Totals, &first.number().to_be_bytes(), &mut |key, value| {
         let (business, line) = codec::total_of(key)?;
-        if line.day > to {
+        if line.day > last {
             return Ok(false);
+        }
+        let zone = zone(business);
+        if line.day < zone.day(from) || zone.day(to) < line.day {
+            return Ok(true);
         }
         let count: i64 = codec::decode(Table::Totals, value)?;
         let group = group(business, &line, by);

@@ -76,16 +76,17 @@ impl LmdbStore {
     /// Gives a store a larger map. No process may have it open.
     ///
     /// # Errors
-    /// `Store` when it cannot be opened or is in use, `Invalid` when the size is not larger than what is used.
-    pub fn grow(path: &Path, size: usize) -> Result<()> {
+    /// `Store` when it cannot be opened or is in use, `Invalid` when the size is not larger than it is now.
+    pub fn grow(path: &Path, gib: usize) -> Result<()> {
+        let now = Self::open(path, false)?.env.info().map_size;
+        let size = gib.checked_mul(1 << 30).filter(|size| *size > now).ok_or_else(|| {
+            Error::invalid(format!("store {}: it has room for {} GiB now; name more", path.display(), now >> 30))
+        })?;
         let _lock = lock_process(path)?;
         let mut options = EnvOpenOptions::new();
         options.max_dbs(Table::ALL.len() as u32).max_readers(READERS).map_size(size);
         // SAFETY: as in `open`; that no other process has the store open is asked of the operator.
         let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
-        if env.info().map_size != size {
-            return Err(Error::invalid(format!("store {}: it does not fit into {} GiB", path.display(), size >> 30)));
-        }
         // A map's size is kept once something was committed under it.
         let written = env.write_txn().and_then(|mut txn| {
             let tables = env.open_database::<Bytes, Bytes>(&txn, Some(Table::Meta.name()))?;
