@@ -8,7 +8,9 @@ ABI     := $(shell sed -n 's/^pub const CSW_ABI_VERSION: u32 = \(.*\);/\1/p' src
 LUAS    := 5.1 5.3 5.4
 RELEASE := target/release
 # One artefact for each call: asked for several crate types at once, cargo drops LTO.
-LIB     := cargo rustc --release --lib
+# No path of the machine that built it goes into a library.
+REMAP   := RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/csw"
+LIB     := $(REMAP) cargo rustc --release --lib
 PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
             gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl
 
@@ -59,7 +61,7 @@ $(BUILD)/lib/lua/%/csw_native.so: $(SOURCES)
 
 $(BUILD)/bin/csw: $(SOURCES)
 	@mkdir -p $(@D)
-	cargo build --release --features cli --bin csw
+	$(REMAP) cargo build --release --features cli --bin csw
 	cp $(RELEASE)/csw $@
 
 $(BUILD)/include/csw.h: include/csw.h

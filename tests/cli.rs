@@ -141,5 +141,8 @@ fn grow_makes_room_and_keeps_what_is_there() {
     let output = place.run(&["grow", "128"]);
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("128 GiB"));
+    for too_small in ["0", "1", "128", "99999999999999"] {
+        assert_eq!(place.run(&["grow", too_small]).status.code(), Some(1), "{too_small}");
+    }
     assert!(place.last_act("16505551234").is_some());
 }

@@ -12,9 +12,10 @@ here=$(cd "$(dirname "$0")" && pwd)
 build=${CSW_BUILD:-$here/../../build}
 rules=guide
 if [[ ${1-} == --rules ]]; then
-    rules=$2
-    shift 2
+    rules=${2-}
+    shift 2 || true
 fi
+[[ $rules == guide || $rules == meta ]] || { echo "--rules $rules? It is guide or meta" >&2; exit 1; }
 if [[ ${1-} == -- ]]; then
     shift
 fi

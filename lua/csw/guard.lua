@@ -62,10 +62,6 @@ local DENIALS = {
     details = "`to` holds a business-scoped user id, which the platform drops without an error."
       .. " Put the user id into `recipient`.",
   },
-  over_cost = {
-    error = { code = 131042, message = "Business eligibility payment issue" },
-    details = "The message would cost more than csw.toml allows. Raise the limit, or do not send.",
-  },
 }
 
 local UNREADABLE = { code = 100, message = "Invalid parameter" }
@@ -181,7 +177,7 @@ local function closed_branch(action)
 end
 
 
--- Per number where it is configured so, else what the hook was told at start.
+-- As csw.toml says, else as the hook was told at start.
 local function fail_mode(gate, business, default)
   if gate then
     local ok, settings = pcall(gate.settings, gate, business)

@@ -141,6 +141,7 @@ function _M.open(config)
     for key, value in pairs(config) do
       lines[#lines + 1] = quoted(tostring(key)) .. " = " .. as_toml(value)
     end
+    table.sort(lines)
     core, message, code = backend.open_text(table.concat(lines, "\n"))
 
   elseif type(config) == "string" then
@@ -215,7 +216,8 @@ end
 ---@return string? code
 function Gate:submit_settle(decision, http_status, response, at)
   local token = type(decision) == "table" and decision.token or decision
-  return self.core:submit_settle(token, http_status, response, at)
+  local status = tonumber(http_status) or error("csw: http_status is " .. tostring(http_status), 2)
+  return self.core:submit_settle(token, status, response, at)
 end
 
 
