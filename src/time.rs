@@ -194,9 +194,11 @@ impl Zone {
         })
     }
 
-    /// The day on which a moment falls in this zone. Moments outside the calendar fall on its first day.
+    /// The day on which a moment falls in this zone. Moments outside the years 1 to 9999 fall on the nearest day inside.
     pub fn day(self, at: Timestamp) -> Day {
-        let local = DateTime::<Utc>::from_timestamp_millis(at.millis()).unwrap_or_default().with_timezone(&self.0);
+        // Within the years 1 to 9999, where every zone has a local time.
+        let millis = at.millis().clamp(-62_135_510_400_000, 253_402_214_400_000);
+        let local = DateTime::<Utc>::from_timestamp_millis(millis).unwrap_or_default().with_timezone(&self.0);
         Day(local.date_naive().num_days_from_ce())
     }
 

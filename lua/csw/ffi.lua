@@ -1,4 +1,5 @@
 --- LuaJIT over the C library: the backend of csw for nginx. Translates; decides nothing.
+local bit = require("bit")
 local ffi = require("ffi")
 local cdefs = require("csw.cdefs")
 
@@ -298,7 +299,7 @@ end
 function Core:report(from, to, by)
   local groups = 0
   for _, word in ipairs(by) do
-    groups = groups + (BY[word] or error("csw: a report cannot be by " .. tostring(word), 3))
+    groups = bit.bor(groups, BY[word] or error("csw: a report cannot be by " .. tostring(word), 3))
   end
 
   local capacity, rows = ROWS

@@ -5,10 +5,12 @@
 
 local byte   = string.byte
 local date   = os.date
+local find   = string.find
 local floor  = math.floor
 local format = string.format
 local gsub   = string.gsub
 local match  = string.match
+local pairs  = pairs
 local pcall  = pcall
 local tonumber = tonumber
 local tostring = tostring
@@ -74,6 +76,9 @@ local MISTAKES = {
   not_json  = 400,
   too_large = 413,
 }
+
+-- What may stand beside a body: the platform would take anything else for a part of the message.
+local QUERY = { access_token = true, appsecret_proof = true }
 
 -- Refused webhooks. What is not listed is our own fault, and worth repeating: 503.
 local REFUSALS = {
@@ -233,6 +238,42 @@ function _M.time(text)
   text = match(tostring(text), "^%d+$")
 
   return text and #text <= 15 and tonumber(text) or nil
+end
+
+
+--- The header `Content-Type` under which the platform reads a body as csw has read it; a body that two readers take
+--- for two things would pass as one and arrive as the other. nil for a compressed body, which cannot be looked into.
+---@param body string
+---@return string?
+function _M.content_type(body)
+  if find(body, "^\31\139") then
+    return nil
+  end
+
+  return find(body, "^[\239\187\191%s]*{") and "application/json" or "application/x-www-form-urlencoded"
+end
+
+
+--- What is wrong with a send before its body is looked at; nil where nothing is.
+---@param method string
+---@param arguments table<string, any>  of the query
+---@param content_type string?
+---@param compressed boolean  the body is gzip
+---@return string? message
+function _M.objection(method, arguments, content_type, compressed)
+  if method ~= "POST" then
+    return "sends are posted; the method is " .. header(method)
+  end
+
+  for name in pairs(arguments) do
+    if not QUERY[name] then
+      return "the query holds more than access_token and appsecret_proof: put the message into the body"
+    end
+  end
+
+  if compressed and not find(content_type or "", "^application/json") then
+    return "a compressed body must be application/json"
+  end
 end
 
 

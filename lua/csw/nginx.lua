@@ -62,6 +62,16 @@ local function log(level, ...)
 end
 
 
+-- From a timer: to a request's own lines nginx adds its request line, and with it tokens and numbers.
+local function log_apart(level, ...)
+  local message = concat({ ... })
+  local ok = ngx.timer.at(0, function() log(level, message) end)
+  if not ok then
+    log(level, "a fault could not be logged: no timer is left")
+  end
+end
+
+
 local function pause(seconds)
   if not YIELDING[ngx.get_phase()] then
     return nil, "the " .. ngx.get_phase() .. " phase of nginx cannot wait: use submit_*"
@@ -265,7 +275,7 @@ function _M.webhook()
   local function refuse(message, code)
     local action = guard.refuse_webhook(message, code)
     if action.fault then
-      log(action.status == 503 and ERR or WARN, "webhook not recorded: ", action.fault)
+      log_apart(action.status == 503 and ERR or WARN, "webhook not recorded: ", action.fault)
     end
 
     return answer(action)
@@ -293,7 +303,7 @@ function _M.webhook()
   end
 
   for _, place in ipairs(result and result.unreadable or {}) do
-    log(WARN, "a part of a webhook cannot be read: ", place)
+    log_apart(WARN, "a part of a webhook cannot be read: ", place)
   end
 end
 
@@ -309,10 +319,25 @@ function _M.send()
   local var = ngx.var
   local business, endpoint = match(var.uri, SEND)
   if not business then
-    error("csw.nginx.send belongs into a location that ends in /<phone number id>/messages", 2)
+    return ngx.exit(ngx.HTTP_NOT_FOUND)
   end
 
   local body, message, code = request_body()
+  if body then
+    local content_type = guard.content_type(body)
+    local arguments, truncated = ngx.req.get_uri_args(8)
+    arguments.more = truncated
+    local objection = guard.objection(ngx.req.get_method(), arguments, var.content_type, not content_type)
+    if objection then
+      body, message, code = nil, objection, "body"
+
+    else
+      -- The platform reads what csw has read.
+      ngx.req.set_header("Content-Type", content_type or "application/json")
+      ngx.req.set_header("Content-Encoding", not content_type and "gzip" or nil)
+    end
+  end
+
   local action
   if body then
     action = guard.send(current_gate(), business, body, request_time(), endpoint, options.fail)
@@ -325,7 +350,7 @@ function _M.send()
     var[variable] = action.headers[name] or ""
   end
   if action.fault then
-    log(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
+    log_apart(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
   end
 
   if not action.pass then
@@ -344,7 +369,7 @@ function _M.response_headers()
   local var = ngx.var
   if (var.csw_verdict or "") == "" then
     if var.upstream_status and match(var.uri, SEND) then
-      log(ERR, "a send went out undecided: `satisfy any` or a subrequest skipped the access phase")
+      log_apart(ERR, "a send went out undecided: `satisfy any` or a subrequest skipped the access phase")
     end
     return
   end
@@ -386,7 +411,7 @@ function _M.settle()
   local ticket, message = gate:submit_settle(ngx.decode_base64(token), tonumber(status),
     concat(chunks), request_time())
   if not ticket then
-    log(ERR, "the platform's answer to a send is not recorded: ", message)
+    log_apart(ERR, "the platform's answer to a send is not recorded: ", message)
   end
 end
 

@@ -6,7 +6,7 @@ use crate::rules::charge::{self, Item};
 use crate::rules::conversation::{self, Effect, Placement};
 use crate::rules::decision::Policy;
 use crate::rules::event::{
-    Act, Category, Event, Notice, NoticeWhat, Progress, Sending, Source, Status, What, says_window_closed,
+    Act, Category, Class, Event, Notice, NoticeWhat, Progress, Sending, Source, Status, What, says_window_closed,
 };
 use crate::rules::ledger;
 use crate::rules::message::Message;
@@ -71,7 +71,7 @@ impl Applying<'_, '_> {
     /// The contact that an event is about, by all the names that the event gives it.
     ///
     /// A phone number that another user id is known for has changed hands: it goes with whom the event names, and nothing is merged, since a
-    /// false merge would open a window for somebody else. An event older than that contact's last act says nothing about the number today.
+    /// false merge would open a window for somebody else.
     fn resolve(&mut self, business: Business, event: &Event) -> Result<Found> {
         let mut about = self.named(business, &event.customer)?;
         for name in &event.also {
@@ -79,7 +79,17 @@ impl Applying<'_, '_> {
             if other.customer == about.customer {
                 continue;
             }
-            if same_person(&about, &other, &event.what) {
+            // An older event says nothing about whose the number is today.
+            let wrote_since =
+                |of: &Customer, found: &Found| of.kind() == Kind::Phone && found.contact.last_act > Some(event.at);
+            if wrote_since(name, &other) {
+                continue;
+            }
+            if wrote_since(&event.customer, &about) {
+                about = other;
+                continue;
+            }
+            if same_person(&about, &other, event) {
                 self.absorb(business, &mut about, other)?;
                 continue;
             }
@@ -88,7 +98,7 @@ impl Applying<'_, '_> {
             if name.kind() != Kind::Phone {
                 std::mem::swap(&mut about, &mut other);
             }
-            if phone.kind() == Kind::Phone && Some(event.at) > other.contact.last_act {
+            if phone.kind() == Kind::Phone {
                 let phone = self.spelled(phone);
                 self.let_go(business, other, phone)?;
                 about.contact.know(phone);
@@ -187,6 +197,9 @@ impl Applying<'_, '_> {
     }
 
     fn sent(&mut self, business: Business, found: &mut Found, event: &Event, sending: Sending) -> Result<Applied> {
+        if sending.class == Class::Receipt {
+            return Ok(Applied::DONE);
+        }
         let sequence = self.records.read().next_sequence()?;
         let id = match &event.id {
             Some(id) => codec::id_hash(id, None),
@@ -293,8 +306,9 @@ impl Applying<'_, '_> {
         let is_next = Some(message.at) >= found.contact.last_sent;
         match &before {
             Some(before) if !self.moves_others(before, &message) => {
-                if self.policy.rules.at(message.ruled_at()).anchor == Anchor::Delivery {
-                    message.due_at = message.due_at.or(message.delivered_at);
+                let anchor = self.policy.rules.at(message.ruled_at()).anchor;
+                if anchor == Anchor::Delivery && message.placement.effect == Effect::None {
+                    message.due_at = message.delivered_at;
                 }
             }
             None if is_next || !message.counts() => {
@@ -413,18 +427,18 @@ impl Applying<'_, '_> {
     }
 }
 
-/// Whether two contacts that one event names are one person.
-fn same_person(one: &Found, other: &Found, what: &What) -> bool {
-    let both_wrote = one.contact.last_act.is_some() && other.contact.last_act.is_some();
-    match what {
-        What::Identity => true,
+/// Whether two contacts that one event names are one person: no user id is known of one that the other contradicts.
+fn same_person(one: &Found, other: &Found, event: &Event) -> bool {
+    let user_ids = |found: &Found| {
+        let names = std::iter::once(found.customer).chain(found.contact.names.clone());
+        names.filter(|name| name.kind() == Kind::User).collect::<Vec<_>>()
+    };
+    match event.what {
+        // A new user id takes the place of an old one; that of somebody else does not.
+        What::Identity => user_ids(other).iter().all(|id| event.also.contains(id)),
         // The answer to a send names what was asked for and whom it reached: one person, unless two are known to write.
-        What::Business(_) => !both_wrote,
+        What::Business(_) => one.contact.last_act.is_none() || other.contact.last_act.is_none(),
         _ => {
-            let user_ids = |found: &Found| {
-                let names = std::iter::once(found.customer).chain(found.contact.names.clone());
-                names.filter(|name| name.kind() == Kind::User).collect::<Vec<_>>()
-            };
             let theirs = user_ids(other);
             let differs = |one: &Customer, other: &Customer| one.is_parent_id() == other.is_parent_id() && one != other;
             !user_ids(one).iter().any(|name| theirs.iter().any(|theirs| differs(name, theirs)))

@@ -10,7 +10,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Code, Error, Result};
-use crate::party::Business;
+use crate::party::{Business, redacted};
 use crate::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
 use crate::rules::event::{Category, TemplateName};
 use crate::rules::ruleset::{EntryOpens, RuleSet, Rules, Service, Set};
@@ -483,8 +483,11 @@ fn secrets(key: &str, files: &Several, variables: &Several, folder: &Path) -> Re
         secrets.push(secret.trim_ascii().to_vec());
     }
     for variable in &variables.0 {
+        let is_name =
+            variable.bytes().all(|letter| letter.is_ascii_uppercase() || letter.is_ascii_digit() || letter == b'_');
+        let shown = if is_name { variable.clone() } else { redacted(variable) };
         let secret = std::env::var(variable).map_err(|_| {
-            Error::new(Code::Config, format!("{key}_env: {variable} is not set in the gateway's environment"))
+            Error::new(Code::Config, format!("{key}_env: {shown} is not set in the gateway's environment"))
         })?;
         secrets.push(secret.trim().as_bytes().to_vec());
     }
@@ -533,7 +536,11 @@ fn explained(text: &str, cause: &toml::de::Error) -> Error {
     };
     let place = cause.span().and_then(|span| {
         let number = text.get(..span.start)?.matches('\n').count();
-        Some(format!("line {}, `{}`: ", number + 1, text.lines().nth(number)?.trim()))
+        let line = text.lines().nth(number)?.trim();
+        // A secret may have been written where its file belongs.
+        let is_public = !line.contains("secret") && !line.contains("token");
+        let shown = if is_public { line } else { line.split('=').next()?.trim() };
+        Some(format!("line {}, `{shown}`: ", number + 1))
     });
     Error::new(Code::Config, format!("{}{message}{hint}", place.unwrap_or_default()))
 }

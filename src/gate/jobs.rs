@@ -57,6 +57,9 @@ impl Token {
     }
 }
 
+/// Unreadable parts that are told each by its place; of the others, their number.
+const UNREADABLE_TOLD: usize = 32;
+
 /// Events and notices that commit together.
 #[derive(Default)]
 struct Batch {
@@ -106,7 +109,12 @@ impl Job for Ingest {
     fn prepare(&mut self) -> Result<()> {
         let bytes = std::mem::take(&mut self.bytes);
         signature::verify(&self.config.secrets, self.signature.as_deref(), &bytes)?;
-        let webhook = webhook::parse(&bytes)?;
+        let mut webhook = webhook::parse(&bytes)?;
+        let untold = webhook.unreadable.len().saturating_sub(UNREADABLE_TOLD);
+        if untold > 0 {
+            webhook.unreadable.truncate(UNREADABLE_TOLD);
+            webhook.unreadable.push(format!("and {untold} more"));
+        }
         let mut events = webhook.events;
         events.iter_mut().for_each(|event| event.at = event.at.min(self.at));
         self.batch =

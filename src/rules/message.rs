@@ -61,6 +61,10 @@ impl Message {
     /// Takes in a status. Statuses may come late, twice, out of order and with steps left out; the furthest counts.
     pub fn apply(&mut self, status: &Status, at: Timestamp) {
         self.progress = self.progress.max(status.progress);
+        if self.sending.is_none() {
+            // Of a message that did not pass this gateway the earliest status is the best that is known of its send.
+            self.at = self.at.min(at);
+        }
         if status.progress >= Progress::Delivered {
             let first = self.delivered_at.map_or(at, |known| known.min(at));
             self.delivered_at = Some(first.max(self.at));

@@ -20,6 +20,8 @@ use crate::store::{Read, Store, Table, Visit, Write};
 const MAP_SIZE: usize = 64 << 30;
 /// Threads that may read at once, over all processes.
 const READERS: u32 = 1024;
+/// What a table of so many readers takes, one line of the processor's cache each, and its head.
+const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
 const FORMAT_KEY: &[u8] = b"format";
 
 type Tables = [Database<Bytes, Bytes>; Table::ALL.len()];
@@ -54,6 +56,8 @@ impl LmdbStore {
         let is_new = prepare(&path.join("data.mdb"))
             .and_then(|is_new| prepare(&path.join("lock.mdb")).map(|_| is_new))
             .map_err(|cause| failed("its files cannot be opened; give them to the gateway's user or group", &cause))?;
+        reserve(&path.join("lock.mdb"))
+            .map_err(|cause| failed("lock.mdb has no room on the disk; free some space", &cause))?;
         let mut options = EnvOpenOptions::new();
         options.max_dbs(Table::ALL.len() as u32).max_readers(READERS);
         if is_new {
@@ -136,7 +140,10 @@ impl Store for LmdbStore {
         let txn = self.env.write_txn().map_err(|cause| self.fault(&cause))?;
         let mut transaction = Transaction { store: self, txn };
         work(&mut transaction)?;
-        transaction.txn.commit().and_then(|()| pad(&self.env, &self.path)).map_err(|cause| {
+        let committed = transaction.txn.commit();
+        // What is committed stays so; a file that could not be padded is, when it is opened next.
+        let _ = pad(&self.env, &self.path);
+        committed.map_err(|cause| {
             let disk_is_full = matches!(&cause, heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC));
             self.suspect.store(!disk_is_full, Ordering::Release);
             self.fault(&cause)
@@ -336,6 +343,16 @@ impl Drop for ProcessLock {
             all.l_type = libc::F_UNLCK as libc::c_short;
             libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLK, &raw mut all);
         }
+    }
+}
+
+/// Gives the table of readers its place on the disk. LMDB maps it sparse, and touching a page that the disk has no room for ends the process.
+fn reserve(lock: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).open(lock)?;
+    // SAFETY: takes no pointer.
+    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, LOCK_SIZE) } {
+        0 => Ok(()),
+        code => Err(io::Error::from_raw_os_error(code)),
     }
 }
 

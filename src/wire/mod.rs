@@ -97,11 +97,14 @@ impl<'p, 'v> Node<'p, 'v> {
         }
     }
 
-    /// A whole number, also as text.
+    /// A whole number, also as text, and without its fraction.
     fn integer(&self) -> Option<i64> {
         match self.value? {
-            Value::String(text) => text.trim().parse().ok(),
-            value => value.as_i64(),
+            Value::String(text) => {
+                let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+                whole.parse().ok().filter(|_| fraction.bytes().all(|digit| digit.is_ascii_digit()))
+            }
+            value => value.as_i64().or_else(|| value.as_f64().map(|number| number as i64)),
         }
     }
 

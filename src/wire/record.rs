@@ -5,6 +5,9 @@ use crate::party::{Business, Customer};
 use crate::rules::event::{Act, Category, Class, Event, EventKind, Progress, Sending, Source, Status, What};
 use crate::time::Timestamp;
 
+/// The platform's ids have about a hundred bytes.
+const ID_MAX: usize = 1024;
+
 /// What a program says of an event.
 #[derive(Debug, Clone, Copy)]
 pub struct Stated<'s> {
@@ -51,6 +54,9 @@ pub fn event(stated: Stated<'_>) -> Result<Event> {
             )));
         }
     };
+    if stated.id.is_some_and(|id| id.len() > ID_MAX) {
+        return Err(Error::invalid(format!("id: longer than {ID_MAX} bytes")));
+    }
     Ok(Event {
         business: Business::parse(stated.business)?,
         customer: Customer::parse(stated.customer)?,

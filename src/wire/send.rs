@@ -47,9 +47,13 @@ pub fn parse(endpoint: Endpoint, body: &[u8]) -> error::Result<Outgoing> {
     Ok(Outgoing { class, customer, user_id_in_to, category, template })
 }
 
-/// A read receipt or typing indicator carries no message: with one in it, the message decides.
+/// All that a read receipt or a typing indicator holds. With anything else in it, it may be a message in disguise.
+const OF_RECEIPTS: [&str; 6] =
+    ["messaging_product", "status", "message_id", "typing_indicator", "recipient_type", "biz_opaque_callback_data"];
+
 fn is_receipt(root: &Node) -> bool {
-    root.get("status").text() == Some("read") && !root.get("type").exists() && !root.get("text").exists()
+    let keys = root.value.and_then(Value::as_object).into_iter().flat_map(|body| body.keys());
+    root.get("status").text() == Some("read") && keys.into_iter().all(|key| OF_RECEIPTS.contains(&key.as_str()))
 }
 
 /// The class, and the category or template that the body itself names.

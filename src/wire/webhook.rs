@@ -36,6 +36,7 @@ pub struct Webhook {
 /// `NotJson` when the bytes are no JSON object, `TooLarge` when they are more or nested deeper than the platform ever sends.
 pub fn parse(bytes: &[u8]) -> Result<Webhook> {
     check_limits(bytes)?;
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let not_json = |found: String| Error::new(Code::NotJson, format!("webhook: expected a JSON object; {found}"));
     let body: Value = serde_json::from_slice(bytes)
         .or_else(|error| serde_json::from_slice(&without_half_pairs(bytes)).map_err(|_| error))
