@@ -308,6 +308,17 @@ fn a_word_that_is_nearly_right_is_told_the_right_one() {
 }
 
 #[test]
+fn a_secret_that_stands_where_its_name_belongs_is_not_shown() {
+    for text in [
+        "[webhook]\nsecret = \"7f3c9d21\"",
+        "[webhook]\nsecret_env = \"7f3c9d21aa\"",
+        "[webhook]\nsecret_file = [\"7f3c9d21\", 7]",
+    ] {
+        assert!(!refused(text).message().contains("7f3c9d21"), "{text}");
+    }
+}
+
+#[test]
 fn what_is_not_toml_is_named_by_its_line() {
     assert!(refused("mode = \"off\"\nrules = \n").message().contains("line 2"));
 }

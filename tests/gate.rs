@@ -621,6 +621,33 @@ fn a_change_of_number_that_is_heard_of_late_or_again_takes_nothing_from_the_new_
 }
 
 #[test]
+fn a_change_to_a_number_that_somebody_else_had_opens_no_window_for_them() {
+    let gate = gate("");
+    let theirs = with(text(BERT, "wamid.1", hours_ago(30)), json!({"from_user_id": OTHER_USER}));
+    let ours = with(text(ANNA, "wamid.2", hours_ago(5)), json!({"from_user_id": USER}));
+    let change = json!({"from": ANNA, "id": "wamid.3", "timestamp": seconds(hours_ago(4)), "type": "system",
+        "system": {"type": "user_changed_number", "body": "changed", "wa_id": BERT}});
+    ingest(&gate, &webhook("messages", json!({"messages": [theirs, ours, change]})));
+    assert_eq!((state(&gate, BERT), state(&gate, USER)), (State::Open, State::Open));
+    assert_eq!(state(&gate, OTHER_USER), State::Closed, "they have not written for 30 hours");
+}
+
+#[test]
+fn an_old_status_says_nothing_about_whose_a_number_is_today() {
+    let gate = gate("");
+    let before = with(text(ANNA, "wamid.1", hours_ago(90)), json!({"from_user_id": USER}));
+    let change = json!({"from": ANNA, "id": "wamid.2", "timestamp": seconds(hours_ago(80)), "type": "system",
+        "system": {"type": "user_changed_number", "body": "changed", "wa_id": BERT}});
+    let new_owner = text(ANNA, "wamid.3", hours_ago(1));
+    ingest(&gate, &webhook("messages", json!({"messages": [before, change, new_owner]})));
+    let late = json!({"id": "wamid.4", "status": "delivered", "timestamp": seconds(hours_ago(85)),
+        "recipient_id": ANNA, "recipient_user_id": USER});
+    ingest(&gate, &webhook("messages", json!({"statuses": [late]})));
+    assert_eq!(state(&gate, ANNA), State::Open);
+    assert_eq!((state(&gate, BERT), state(&gate, USER)), (State::Closed, State::Closed));
+}
+
+#[test]
 fn a_change_of_user_id_takes_the_window_along() {
     let gate = gate("");
     let hidden = json!({"from_user_id": USER, "id": "wamid.1", "timestamp": seconds(hours_ago(5)), "type": "text"});

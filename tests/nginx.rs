@@ -308,6 +308,49 @@ fn form_and_gzip_bodies_are_read() {
 }
 
 #[test]
+fn platform_reads_what_csw_has_read() {
+    let platform = Server::platform();
+    let gateway = Gateway::new().platform(&platform).start();
+
+    // Read as a form it is a message to a stranger; csw read a receipt, and so must the platform.
+    let receipt =
+        format!(r#"{{"status":"read","message_id":"x","biz_opaque_callback_data":"&type=text&to={STRANGER}&"}}"#);
+    for kind in ["application/x-www-form-urlencoded", "multipart/form-data; boundary=b", "text/plain"] {
+        let headers = [("Content-Type", kind), ("Content-Encoding", "identity")];
+        assert_eq!(gateway.post(MESSAGES, &headers, receipt.as_bytes()).header("X-CSW-Reason"), "receipt");
+        let asked = platform.requests().pop().unwrap();
+        assert_eq!(
+            (asked.header("Content-Type").as_str(), asked.header("Content-Encoding").as_str()),
+            ("application/json", "")
+        );
+    }
+    let form = b"status=read&message_id=x";
+    gateway.post(MESSAGES, &[("Content-Type", "application/json")], form);
+    assert_eq!(platform.requests().pop().unwrap().header("Content-Type"), "application/x-www-form-urlencoded");
+}
+
+#[test]
+fn nothing_but_the_body_of_a_post_is_a_message() {
+    let platform = Server::platform();
+    let gateway = Gateway::new().platform(&platform).top("fail = \"open\"\n").start();
+    let receipt = br#"{"status":"read","message_id":"x"}"#;
+
+    let many = "access_token=t&".repeat(200);
+    for query in
+        [format!("type=text&to={STRANGER}"), format!("access_token=t&to={STRANGER}"), format!("{many}to={STRANGER}")]
+    {
+        let answer = gateway.post(&format!("{MESSAGES}?{query}"), &[], receipt);
+        assert_eq!((answer.status, answer.json()["error"]["code"].as_i64()), (400, Some(100)), "{query}");
+    }
+    for method in ["PUT", "PATCH", "DELETE", "GET"] {
+        assert_eq!(request(gateway.port, method, MESSAGES, &[], receipt).status, 400, "{method}");
+    }
+    assert_eq!(platform.requests().len(), 0);
+    assert_eq!(gateway.post(&format!("{MESSAGES}?access_token=secret1&appsecret_proof=p"), &[], receipt).status, 200);
+    assert!(!gateway.error_log().contains("secret1"));
+}
+
+#[test]
 fn body_that_cannot_be_read_is_never_forwarded() {
     let platform = Server::platform();
     let gateway = Gateway::new().platform(&platform).top("fail = \"open\"\n").start();

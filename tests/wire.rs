@@ -705,6 +705,18 @@ fn receipts_need_no_addressee() {
 }
 
 #[test]
+fn what_holds_more_than_a_receipt_is_none() {
+    for more in [json!({"image": {"id": "1"}}), json!({"text": {"body": "Hello"}}), json!({"type": "text"})] {
+        let mut body = json!({"status": "read", "message_id": "wamid.1", "to": PHONE});
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let outgoing = send::parse(Endpoint::Messages, body.to_string().as_bytes()).unwrap();
+        assert_ne!(outgoing.class, Class::Receipt, "{body}");
+    }
+    let nested = b"status=read&text[body]=Hello&to=447700900123";
+    assert_ne!(send::parse(Endpoint::Messages, nested).unwrap().class, Class::Receipt);
+}
+
+#[test]
 fn the_addressee_is_who_the_platform_would_take() {
     let table = [
         (json!({"to": "+44 7700 900123"}), Some(PHONE), false),

@@ -271,7 +271,7 @@ function _M.objection(method, arguments, content_type, compressed)
     end
   end
 
-  if compressed and not find(content_type or "", "^application/json") then
+  if compressed and content_type and not find(content_type:lower(), "^application/json") then
     return "a compressed body must be application/json"
   end
 end

@@ -335,6 +335,9 @@ pub unsafe extern "C" fn csw_check(
 
 /// May this send go out, and what would it open and cost? body is what a client posts to the Cloud API: JSON, form fields, or either gzipped.
 ///
+/// The platform must read what csw has read: forward the body alone, without message fields in the query, and with the Content-Type that it was
+/// read as (JSON when it begins with a brace, else form fields).
+///
 /// Nothing is recorded. A denied send is a result, not an error. endpoint is one of CSW_ENDPOINT_*; at is Unix ms, 0 for now.
 ///
 /// Errors: CSW_CODE_BODY and CSW_CODE_TOO_LARGE when the body cannot be read: never forward it; CSW_CODE_INVALID, CSW_CODE_STORE,
