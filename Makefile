@@ -9,7 +9,9 @@ LUAS    := 5.1 5.3 5.4
 RELEASE := target/release
 # One artefact for each call: asked for several crate types at once, cargo drops LTO.
 # No path of the machine that built it goes into a library.
-REMAP   := RUSTFLAGS="--remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/csw"
+CRATES  := $(or $(CARGO_HOME),$(HOME)/.cargo)
+REMAP   := RUSTFLAGS="--remap-path-prefix=$(CRATES)=/cargo --remap-path-prefix=$(CURDIR)=/csw" \
+           CFLAGS="-ffile-prefix-map=$(CRATES)=/cargo -ffile-prefix-map=$(CURDIR)=/csw"
 LIB     := $(REMAP) cargo rustc --release --lib
 PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
             gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl
