@@ -307,7 +307,9 @@ impl Applying<'_, '_> {
         match &before {
             Some(before) if !self.moves_others(before, &message) => {
                 let anchor = self.policy.rules.at(message.ruled_at()).anchor;
-                if anchor == Anchor::Delivery && message.placement.effect == Effect::None {
+                if !message.counts() {
+                    (message.placement, message.due_at) = (Placement::NONE, None);
+                } else if anchor == Anchor::Delivery && message.placement.effect == Effect::None {
                     message.due_at = message.delivered_at;
                 }
             }
@@ -336,7 +338,10 @@ impl Applying<'_, '_> {
         let rules = self.policy.rules.at(after.ruled_at());
         let was_ruled_by = self.policy.rules.at(before.ruled_at());
         let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;
-        before.counts() != after.counts()
+        // What fails without having opened anything leaves no gap behind.
+        let leaves_a_gap = before.counts() && !after.counts() && before.placement.effect == Effect::Opens;
+        leaves_a_gap
+            || !before.counts() && after.counts()
             || before.class() != after.class()
             || before.category() != after.category()
             || before.at != after.at

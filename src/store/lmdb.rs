@@ -22,6 +22,8 @@ const MAP_SIZE: usize = 64 << 30;
 const READERS: u32 = 1024;
 /// What a table of so many readers takes, one line of the processor's cache each, and its head.
 const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
+/// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
+const ROOM_MIN: u64 = 1 << 20;
 const FORMAT_KEY: &[u8] = b"format";
 
 type Tables = [Database<Bytes, Bytes>; Table::ALL.len()];
@@ -103,6 +105,16 @@ impl LmdbStore {
         written.map_err(|cause| open_error(path, &cause))
     }
 
+    /// Whether a commit found no room on the disk: it changed nothing then. LMDB says EIO of a write that was cut short.
+    fn is_out_of_room(&self, cause: &heed::Error) -> bool {
+        let heed::Error::Io(io) = cause else { return false };
+        match io.raw_os_error() {
+            Some(libc::ENOSPC) => true,
+            Some(libc::EIO) => room(&self.path).is_some_and(|bytes| bytes < ROOM_MIN),
+            _ => false,
+        }
+    }
+
     fn fault(&self, cause: &heed::Error) -> Error {
         let advice = match cause {
             heed::Error::Mdb(MdbError::MapFull) => "it is full; copy it into a larger one with `csw grow`".to_owned(),
@@ -112,9 +124,7 @@ impl LmdbStore {
             heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound | MdbError::Panic) => {
                 "it is damaged; stop the gateway and restore it from a copy".to_owned()
             }
-            heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC) => {
-                "the disk is full; free some space".to_owned()
-            }
+            cause if self.is_out_of_room(cause) => "the disk is full; free some space".to_owned(),
             other => other.to_string(),
         };
         Error::new(Code::Store, format!("store {}: {advice}", self.path.display()))
@@ -144,8 +154,7 @@ impl Store for LmdbStore {
         // What is committed stays so; a file that could not be padded is, when it is opened next.
         let _ = pad(&self.env, &self.path);
         committed.map_err(|cause| {
-            let disk_is_full = matches!(&cause, heed::Error::Io(io) if io.raw_os_error() == Some(libc::ENOSPC));
-            self.suspect.store(!disk_is_full, Ordering::Release);
+            self.suspect.store(!self.is_out_of_room(&cause), Ordering::Release);
             self.fault(&cause)
         })
     }
@@ -343,6 +352,16 @@ impl Drop for ProcessLock {
             all.l_type = libc::F_UNLCK as libc::c_short;
             libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLK, &raw mut all);
         }
+    }
+}
+
+/// How many bytes the file system of a folder has left.
+fn room(folder: &Path) -> Option<u64> {
+    let folder = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes()).ok()?;
+    // SAFETY: a zeroed statvfs is a valid one, which the call fills; both pointers live through it.
+    unsafe {
+        let mut found: libc::statvfs = std::mem::zeroed();
+        (libc::statvfs(folder.as_ptr(), &raw mut found) == 0).then(|| found.f_bavail * found.f_frsize)
     }
 }
 
