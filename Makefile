@@ -129,9 +129,11 @@ test-rust:
 test-lua: build
 	@tests/lua/run.sh
 
+# Fills stores of 1,000,000 and 10,000,000 customers under target/bench first.
 bench: deps build
-	cargo bench --bench check
 	benches/lookup.sh
+	CSW_BENCH_STORES="$(foreach count,1000000 10000000,$(CURDIR)/target/bench/$(count)=$(count))" \
+	    cargo bench -q --features capi --bench check
 	benches/nginx.sh
 
 clean:
