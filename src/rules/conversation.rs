@@ -220,7 +220,7 @@ fn join(rules: &RuleSet, contact: &mut Contact, message: &Message, category: Con
 pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [&mut Message]) {
     messages.sort_by_key(|message| (message.at, message.sequence));
     contact.conversations.clear();
-    // Which message opened the conversation that is now in this place of the list, by its time of opening.
+    // The messages that opened conversations: when, of which category, and their places.
     let mut openers: Vec<(Timestamp, ConversationCategory, usize)> = Vec::new();
     for index in 0..messages.len() {
         let message = &mut *messages[index];
@@ -241,6 +241,8 @@ pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [&mut Messag
             messages[*opener].due_at = Some(delivered);
         }
     }
+    // As `enter` leaves it: only what a next send can join, also after a newest message that does not count any more.
+    contact.conversations.retain(|open| contact.last_sent < Some(open.expires_at));
 }
 
 /// The conversation category that a message would open by itself.
