@@ -18,6 +18,7 @@ fn header() -> String {
         "src/rules/decision.rs",
         "src/gate/config.rs",
         "src/gate/report.rs",
+        "src/capi/structs.rs",
         "src/capi/mod.rs",
     ];
     let config = cbindgen::Config::from_file(root().join("cbindgen.toml")).unwrap();

@@ -2,6 +2,7 @@
 #![allow(non_camel_case_types)]
 
 mod boundary;
+mod structs;
 
 use std::ffi::c_char;
 use std::path::Path;
@@ -9,8 +10,8 @@ use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
 use crate::gate::config::Fail;
-use crate::gate::recorder::{Outcome, Report, Ticket};
-use crate::gate::report::{By, Row};
+use crate::gate::recorder::{Outcome, Ticket};
+use crate::gate::report::By;
 use crate::gate::{Checked, Gate, TICKET_DEADLINE, Token};
 use crate::party::{Business, Customer};
 use crate::rules::charge::{Charge, ChargeReason};
@@ -21,7 +22,8 @@ use crate::rules::window::{Reason, State};
 use crate::time::Timestamp;
 use crate::wire::record::{self, Stated};
 use crate::wire::send::Endpoint;
-use boundary::Sized32;
+
+pub use structs::{csw_decision, csw_error, csw_event, csw_recorded, csw_report_row, csw_settings, csw_window};
 
 /// The call did what it says.
 pub const CSW_OK: i32 = 0;
@@ -41,198 +43,6 @@ pub const CSW_ENDPOINT_MARKETING_MESSAGES: i32 = 1;
 pub struct csw_gate {
     _opaque: [u8; 0],
 }
-
-/// What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_error {
-    /// sizeof(csw_error), set by the caller.
-    pub size: u32,
-    /// The status that the call returned: a csw_code.
-    pub code: i32,
-    /// What is wrong, where, and what to do; UTF-8, closed with a zero byte, phone numbers redacted.
-    pub message: [c_char; 512],
-}
-
-/// A customer's window at a moment. Set size before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_window {
-    /// sizeof(csw_window), set by the caller.
-    pub size: u32,
-    /// A csw_state: open, closed, or unknown.
-    pub state: i32,
-    /// A csw_state: open or closed; an unknown state falls where the configuration says.
-    pub branch: i32,
-    /// A csw_reason: why.
-    pub reason: i32,
-    /// The first moment at which it is closed, the margin taken off, also when that has passed; Unix ms, 0 for none.
-    pub expires_at: i64,
-    /// The customer's last act that opens a window; Unix ms, 0 for none.
-    pub last_act: i64,
-    /// When the free entry point ends, if one is open; Unix ms, 0 for none.
-    pub free_entry_expires_at: i64,
-    /// How long it stays open from the moment that was asked for; ms, 0 when it is not.
-    pub remaining_ms: i64,
-}
-
-/// The answer about a send. Plain bytes: it may be copied, and kept until the platform has answered. Set size before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_decision {
-    /// sizeof(csw_decision), set by the caller.
-    pub size: u32,
-    /// A csw_verdict: whether the send may go out.
-    pub verdict: i32,
-    /// 1 when it would have been denied, were the number's mode not monitor.
-    pub would_deny: i32,
-    /// A csw_reason: why.
-    pub reason: i32,
-    /// A csw_class.
-    pub message_class: i32,
-    /// A csw_category; 0 for receipts.
-    pub category: i32,
-    /// 1 when the category is a guess.
-    pub estimated: i32,
-    /// A csw_conversation: what it would do; the order of commits decides in the end.
-    pub conversation: i32,
-    /// A csw_conversation_category; 0 for none.
-    pub conversation_category: i32,
-    /// A csw_charge; 0 for none (denied sends, receipts, reactions).
-    pub charge: i32,
-    /// A csw_charge_reason; 0 for none.
-    pub charge_reason: i32,
-    /// How many bytes of token are used.
-    pub token_length: u32,
-    /// The customer's window.
-    pub window: csw_window,
-    /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
-    pub token: [u8; 192], // Token::MAX, which cbindgen cannot look up
-}
-
-/// Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_event {
-    /// sizeof(csw_event), set by the caller.
-    pub size: u32,
-    /// A csw_event_kind from customer_message to failed; the others come from the platform alone (csw_ingest).
-    pub kind: i32,
-    /// The business's phone number id.
-    pub business: *const c_char,
-    /// Its length in bytes.
-    pub business_length: usize,
-    /// The customer: a phone number, a user id, or `group:<id>`.
-    pub customer: *const c_char,
-    /// Its length in bytes.
-    pub customer_length: usize,
-    /// The message's id; NULL for none. An event without an id is never recognised as repeated.
-    pub id: *const c_char,
-    /// Its length in bytes.
-    pub id_length: usize,
-    /// When it happened; Unix ms, 0 for now. The future is clamped to now.
-    pub at: i64,
-    /// business_message: a csw_class; 0 for free_form, or template when a category other than service is given.
-    pub message_class: i32,
-    /// business_message: a csw_category; 0 for service, or unknown for templates.
-    pub category: i32,
-    /// customer_message: 1 when the customer came through an entry point (a click on an ad or a call to action).
-    pub entry_point: i32,
-    /// Must be 0.
-    pub reserved: i32,
-    /// failed: the platform's error code; 131047 and 470 close the window.
-    pub code: i64,
-}
-
-/// What recording did. Set size before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_recorded {
-    /// sizeof(csw_recorded), set by the caller.
-    pub size: u32,
-    /// Events recorded.
-    pub events: u32,
-    /// Of them, those that had been recorded before and changed nothing.
-    pub repeated: u32,
-    /// Parts of a webhook that are none of csw's business.
-    pub ignored: u32,
-    /// Parts of a webhook that could not be read; the rest was recorded.
-    pub unreadable: u32,
-    /// A csw_conversation: what the (last) message of the business did.
-    pub conversation: i32,
-    /// A csw_conversation_category; 0 for none.
-    pub conversation_category: i32,
-    /// A csw_category; 0 for none.
-    pub category: i32,
-    /// The unreadable parts, each by its place, a line each, cut where the room ends; closed with a zero byte.
-    pub unreadable_text: [c_char; 1024],
-}
-
-/// A row of a report. Fields that the report is not grouped by are 0.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_report_row {
-    /// sizeof(csw_report_row), set by the caller in the first row.
-    pub size: u32,
-    /// A csw_class.
-    pub message_class: i32,
-    /// A csw_category.
-    pub category: i32,
-    /// A csw_conversation_category.
-    pub conversation_category: i32,
-    /// A csw_charge_reason.
-    pub charge_reason: i32,
-    /// Must be ignored.
-    pub reserved: i32,
-    /// The business's phone number id as a number.
-    pub business: u64,
-    /// Messages that went out.
-    pub messages: i64,
-    /// Conversations that they opened.
-    pub conversations: i64,
-    /// Charges that fell due and are nothing.
-    pub free: i64,
-    /// Charges that fell due and are something.
-    pub billable: i64,
-    /// The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
-    pub day: [c_char; 16],
-}
-
-/// What a gateway needs to know of the configuration. Set size before the call.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub struct csw_settings {
-    /// sizeof(csw_settings), set by the caller.
-    pub size: u32,
-    /// A csw_fail: what happens to sends when csw itself has a fault.
-    pub fail: i32,
-    /// A csw_mode: what is done with a verdict for this number.
-    pub mode: i32,
-    /// 1 when the gateway may take the time from the header X-CSW-At.
-    pub test_clock: i32,
-}
-
-// SAFETY: each is repr(C), its first field is its size, and its fields are numbers, arrays of bytes, and pointers that are only followed
-// together with their lengths.
-unsafe impl Sized32 for csw_error {
-    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_error, message));
-}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_window {}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_decision {}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_event {}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_recorded {
-    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_recorded, unreadable_text));
-}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_report_row {
-    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_report_row, day));
-}
-// SAFETY: as above.
-unsafe impl Sized32 for csw_settings {}
 
 /// Opens a gate by its configuration file (csw.toml).
 ///
@@ -811,10 +621,6 @@ fn moment(at: i64) -> Timestamp {
     if at == 0 { Timestamp::now() } else { Timestamp::from_millis(at) }
 }
 
-fn millis(at: Option<Timestamp>) -> i64 {
-    at.map_or(0, Timestamp::millis)
-}
-
 /// # Safety
 /// `event` and the strings in it are as the header's contract says.
 unsafe fn event_of(event: *const csw_event) -> Result<Event> {
@@ -924,86 +730,5 @@ unsafe fn decided(outcome: Outcome, recorded: *mut csw_recorded) -> Result<i32> 
             unsafe { boundary::write("recorded", recorded, &csw_recorded::of(&report)) }?;
             Ok(CSW_OK)
         }
-    }
-}
-
-impl csw_window {
-    fn of(checked: &Checked, at: Timestamp) -> Self {
-        let Checked { window, branch } = checked;
-        csw_window {
-            size: size_of::<Self>() as u32,
-            state: window.state as i32,
-            branch: *branch as i32,
-            reason: window.reason as i32,
-            expires_at: millis(window.expires_at),
-            last_act: millis(window.last_act),
-            free_entry_expires_at: millis(window.free_entry_expires_at),
-            remaining_ms: window.remaining(at).as_millis(),
-        }
-    }
-}
-
-impl csw_decision {
-    fn of(decision: &crate::rules::decision::Decision, token: &Token, window: csw_window) -> Result<Self> {
-        let bytes = token.to_bytes()?;
-        let mut token = [0; Token::MAX];
-        let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
-        room.copy_from_slice(&bytes);
-        Ok(csw_decision {
-            size: size_of::<Self>() as u32,
-            verdict: decision.verdict as i32,
-            would_deny: i32::from(decision.would_deny),
-            reason: decision.reason as i32,
-            message_class: decision.class as i32,
-            category: decision.category.map_or(0, |category| category as i32),
-            estimated: i32::from(decision.estimated),
-            conversation: decision.placement.effect as i32,
-            conversation_category: decision.placement.category.map_or(0, |category| category as i32),
-            charge: decision.charged.charge.map_or(0, |charge| charge as i32),
-            charge_reason: decision.charged.reason.map_or(0, |reason| reason as i32),
-            token_length: bytes.len() as u32,
-            window,
-            token,
-        })
-    }
-}
-
-impl csw_recorded {
-    fn of(report: &Report) -> Self {
-        let placement = report.last.map(|applied| applied.placement);
-        let mut recorded = csw_recorded {
-            size: size_of::<Self>() as u32,
-            events: report.events,
-            repeated: report.repeated,
-            ignored: report.ignored,
-            unreadable: report.unreadable.len() as u32,
-            conversation: placement.map_or(Effect::None, |placement| placement.effect) as i32,
-            conversation_category: placement.and_then(|placement| placement.category).map_or(0, |value| value as i32),
-            category: report.last.and_then(|applied| applied.category).map_or(0, |category| category as i32),
-            unreadable_text: [0; 1024],
-        };
-        boundary::fill(&mut recorded.unreadable_text, &report.unreadable.join("\n"));
-        recorded
-    }
-}
-
-impl csw_report_row {
-    fn of(row: &Row) -> Self {
-        let mut out = csw_report_row {
-            size: size_of::<Self>() as u32,
-            message_class: row.group.class.map_or(0, |class| class as i32),
-            category: row.group.category.map_or(0, |category| category as i32),
-            conversation_category: row.group.conversation_category.map_or(0, |category| category as i32),
-            charge_reason: row.group.charge_reason.map_or(0, |reason| reason as i32),
-            reserved: 0,
-            business: row.group.business.map_or(0, Business::number),
-            messages: row.messages,
-            conversations: row.conversations,
-            free: row.free,
-            billable: row.billable,
-            day: [0; 16],
-        };
-        boundary::fill(&mut out.day, &row.group.day.map_or(String::new(), |day| day.to_string()));
-        out
     }
 }
