@@ -33,6 +33,7 @@ pub mod error;
 pub mod gate;
 #[cfg(any(feature = "lua51", feature = "lua53", feature = "lua54"))]
 mod lua;
+pub mod money;
 pub mod party;
 pub mod rules;
 pub mod store;

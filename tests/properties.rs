@@ -8,17 +8,20 @@ use std::collections::BTreeMap;
 
 use csw::gate::apply::{Applied, Applying};
 use csw::gate::report::{self, By};
+use csw::money::Amount;
 use csw::party::{Business, Customer};
 use csw::rules::charge::Charge;
 use csw::rules::contact::Contact;
 use csw::rules::conversation::{self, Effect};
-use csw::rules::decision::{self, Decision, Mode, Policy, Standing, TemplatePolicy, UnknownBranch, Verdict};
-use csw::rules::event::{Act, Category, Class, Event, Outgoing, Progress, Reported, Sending, Source, Status, What};
+use csw::rules::decision::{self, Decision, Meter, Mode, Policy, Standing, TemplatePolicy, UnknownBranch, Verdict};
+use csw::rules::event::{
+    Act, Category, Class, Event, Outgoing, PriceModel, Progress, Reported, Sending, Source, Status, What,
+};
 use csw::rules::ledger::{Line, LineKind};
 use csw::rules::message::Message;
 use csw::rules::ruleset::{RuleSet, Rules, Set};
 use csw::rules::window;
-use csw::store::codec::{self, Entry, SeenId, Slot};
+use csw::store::codec::{self, Entry, Seen, SeenId, Slot, Total};
 use csw::store::memory::MemoryStore;
 use csw::store::{Records, RecordsMut, Store, Table};
 use csw::time::{Day, Span, Timestamp, Zone};
@@ -136,10 +139,11 @@ proptest! {
     ) {
         prop_assert_eq!(decoded(&Slot::Contact(contact.clone())), Slot::Contact(contact));
         prop_assert_eq!(decoded(&Slot::Alias(customer(0))), Slot::Alias(customer(0)));
-        let seen = SeenId { recorded_at, message: Some(Box::new(message)) };
+        let seen = SeenId { recorded_at, what: Seen::Message(Box::new(message)) };
         prop_assert_eq!(decoded(&seen), seen);
-        let customer = (!is_erased).then(|| customer(1));
-        let entry = Entry { recorded_at, business: shop(), customer, message: codec::id_hash("m", None), line, count: -1 };
+        let (person, message) = ((!is_erased).then_some(1), Some(7));
+        let (amount, estimated_amount) = (-Amount::parse("0.0118").unwrap(), Amount::ZERO);
+        let entry = Entry { recorded_at, business: shop(), person, message, line, count: -1, amount, estimated_amount };
         prop_assert_eq!(decoded(&entry), entry);
         let key = codec::total_key(shop(), &line).unwrap();
         prop_assert_eq!(codec::total_of(&key).unwrap(), (shop(), line));
@@ -230,7 +234,7 @@ proptest! {
         let Some(found) = world.read(|records| records.contact(shop(), &customer(0)).unwrap()) else { return Ok(()) };
         let before: Vec<Message> = world.messages();
         let (mut contact, mut after) = (found.contact.clone(), before.clone());
-        conversation::recount(&world.policy.rules, &mut contact, &mut after.iter_mut().collect::<Vec<_>>());
+        conversation::recount(&world.policy.rules, &mut contact, &[], &mut after.iter_mut().collect::<Vec<_>>());
         let places = |messages: &[Message]| messages.iter().map(|message| (message.placement, message.due_at)).collect::<Vec<_>>();
         prop_assert_eq!(places(&before), places(&after));
         prop_assert_eq!(found.contact.conversations, contact.conversations);
@@ -239,16 +243,18 @@ proptest! {
     #[test]
     fn totals_are_what_the_ledger_adds_up_to(rules in every_rules(), steps in vec(step(), 1..60)) {
         let world = World::after(rules, steps);
-        let mut counted: BTreeMap<(Business, Line), i64> = BTreeMap::new();
+        let mut counted: BTreeMap<(Business, Line), Total> = BTreeMap::new();
         for entry in world.ledger() {
-            *counted.entry((entry.business, entry.line)).or_default() += entry.count;
+            counted.entry((entry.business, entry.line)).or_default().add(&entry);
         }
-        prop_assert!(counted.values().all(|count| *count >= 0), "nothing is taken back that was not posted");
-        counted.retain(|_, count| *count != 0);
+        prop_assert!(counted.values().all(|total| total.count >= 0), "nothing is taken back that was not posted");
+        counted.retain(|_, total| *total != Total::default());
         prop_assert_eq!(&counted, &world.totals());
 
-        let sum = |of: &dyn Fn(&Line) -> bool| counted.iter().filter(|((_, line), _)| of(line)).map(|(_, count)| count).sum::<i64>();
-        let is_charge = |line: &Line, charge| line.kind == LineKind::Charge && line.charged.charge == Some(charge);
+        let sum = |of: &dyn Fn(&Line) -> bool| {
+            counted.iter().filter(|((_, line), _)| of(line)).map(|(_, total)| total.count).sum::<i64>()
+        };
+        let is_charge = |line: &Line, charge| line.basis().is_some() && line.charged.charge == Some(charge);
         let row = world.report();
         prop_assert_eq!(row.messages, sum(&|line| line.kind == LineKind::Message));
         prop_assert_eq!(row.conversations, sum(&|line| line.kind == LineKind::Message && line.placement.effect == Effect::Opens));
@@ -295,8 +301,8 @@ fn facts(contact: &Contact) -> Contact {
 }
 
 fn sending() -> impl Strategy<Value = Sending> {
-    let template = |category| Sending { class: Class::Template, category, estimated: category == Category::Unknown };
-    let plain = |class| Sending { class, category: Category::Service, estimated: false };
+    let template = |category| Sending::new(Class::Template, category);
+    let plain = |class| Sending::new(class, Category::Service);
     select(vec![
         template(Category::Marketing),
         template(Category::Utility),
@@ -313,12 +319,23 @@ fn sending() -> impl Strategy<Value = Sending> {
 fn status() -> impl Strategy<Value = Status> {
     let progress = select(vec![Progress::Sent, Progress::Delivered, Progress::Read, Progress::Failed]);
     let category = option::of(select(vec![Category::Marketing, Category::Utility, Category::Service]));
-    let reported =
-        (category, any::<bool>(), option::of(moment())).prop_map(|(category, free_entry_point, expires_at)| Reported {
+    let model = select(vec![PriceModel::Conversation, PriceModel::Message]);
+    let conversation = select(vec![[1; 16], [2; 16]]);
+    let reported = (
+        category,
+        any::<bool>(),
+        option::of(moment()),
+        option::of(any::<bool>()),
+        option::of(model),
+        option::of(conversation),
+    )
+        .prop_map(|(category, free_entry_point, expires_at, billable, model, conversation)| Reported {
             category,
-            billable: None,
+            billable,
             free_entry_point,
             expires_at,
+            model,
+            conversation,
         });
     (progress, option::weighted(0.2, reported), option::of(select(vec![131_047, 131_049])))
         .prop_map(|(progress, reported, code)| Status { progress, code, reported, member: None })
@@ -341,6 +358,12 @@ fn line() -> impl Strategy<Value = Line> {
         estimated: decision.estimated,
         placement: decision.placement,
         charged: decision.charged,
+        no_amount: decision.cost.no_amount,
+        estimate: None,
+        market: decision.cost.market,
+        currency: None,
+        reason: Some(decision.reason),
+        code: None,
     })
 }
 
@@ -348,16 +371,32 @@ fn line() -> impl Strategy<Value = Line> {
 fn decision() -> impl Strategy<Value = Decision> {
     (every_rules(), inbound(), sending(), moment()).prop_map(|(rules, event, sending, at)| {
         let contact = contact_of(&rules, &[event], &[]);
-        decision::decide(&policy(rules), &contact, &outgoing(sending), Standing::default(), 0, at)
+        decide(&policy(rules), &contact, &outgoing(&sending), at)
     })
 }
 
 fn policy(rules: Rules) -> Policy {
     let (margin, unknown) = (Span::ZERO, UnknownBranch::Closed);
-    Policy { rules, enabled: true, mode: Mode::Enforce, margin, unknown, templates: TemplatePolicy::Trust }
+    let (mode, templates) = (Mode::Enforce, TemplatePolicy::Trust);
+    Policy {
+        rules,
+        enabled: true,
+        mode,
+        margin,
+        unknown,
+        templates,
+        currency: None,
+        account: None,
+        international: Vec::new(),
+    }
 }
 
-fn outgoing(sending: Sending) -> Outgoing {
+fn decide(policy: &Policy, contact: &Contact, outgoing: &Outgoing, at: Timestamp) -> Decision {
+    let category = decision::category_of(policy, outgoing, Standing::default(), None);
+    decision::decide(policy, contact, outgoing, Standing::default(), category, &Meter::NONE, at)
+}
+
+fn outgoing(sending: &Sending) -> Outgoing {
     let category = Some(sending.category).filter(|_| sending.class == Class::Template);
     Outgoing { class: sending.class, customer: Some(customer(0)), user_id_in_to: false, category, template: None }
 }
@@ -421,7 +460,7 @@ impl World {
                 let decision = self.read(|records| {
                     let contact = records.contact(shop(), &customer(0)).unwrap().map(|found| found.contact);
                     let contact = contact.unwrap_or_default();
-                    decision::decide(&self.policy, &contact, &outgoing(sending), Standing::default(), 0, at)
+                    decide(&self.policy, &contact, &outgoing(&sending), at)
                 });
                 if decision.verdict == Verdict::Deny {
                     return None;
@@ -469,7 +508,7 @@ impl World {
         })
     }
 
-    fn totals(&self) -> BTreeMap<(Business, Line), i64> {
+    fn totals(&self) -> BTreeMap<(Business, Line), Total> {
         self.read(|records| {
             let mut totals = BTreeMap::new();
             let scanned = records.0.scan(Table::Totals, b"", &mut |key, value| {

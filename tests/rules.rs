@@ -8,7 +8,8 @@
 //! - `free_form`, `template utility`, `reaction`, ...: a send is decided about: verdict, reason, conversation, charge. What is allowed is
 //!   recorded, and must open or join what was promised.
 //! - `recorded template utility`: the same send without asking, also late.
-//! - `delivered offer`, `failed offer 131047`, `sent offer priced utility`, `sent offer free_entry_point until 84`: a status.
+//! - `delivered offer`, `failed offer 131047`, `sent offer free_entry_point until 84`: a status. `priced utility` reports a category, `billed utility`
+//!   and `free utility` a price of per-message pricing, `conversation c1 utility` that of a billable conversation.
 //! - `window`: state, reason, expiry. `branch`: open or closed. `entry`: until when the free entry point is open.
 //! - `totals`, `charged`: what the report says of everything so far.
 //!
@@ -326,7 +327,19 @@ impl Player {
             [] => json!({}),
             [_] if code.is_some() => json!({"errors": [{"code": code}]}),
             ["by", member] => json!({"recipient_participant_id": member}),
-            ["priced", category] => json!({"pricing": {"category": category, "type": "regular"}}),
+            ["priced", category] => json!({"pricing": {"category": category}}),
+            ["billed", category] => {
+                json!({"pricing": {"billable": true, "pricing_model": "PMP", "type": "regular", "category": category}})
+            }
+            ["free", category] => {
+                let kind = "free_customer_service";
+                json!({"pricing": {"billable": false, "pricing_model": "PMP", "type": kind, "category": category}})
+            }
+            ["conversation", id, category] => {
+                let conversation = json!({"id": id, "origin": {"type": category}});
+                let pricing = json!({"billable": true, "pricing_model": "CBP", "category": category});
+                json!({"conversation": conversation, "pricing": pricing})
+            }
             ["free_entry_point"] => json!({"pricing": {"type": "free_entry_point"}}),
             [origin, "until", end] => {
                 let end = seconds(self.start + span(end));

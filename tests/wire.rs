@@ -847,30 +847,30 @@ fn a_receipt_holds_the_ids_and_the_names_of_each_addressee() {
     let body = json!({"contacts": contacts, "messages": messages}).to_string();
     let names = [vec![PHONE, USER], vec!["5511987654321", "551187654321"]]
         .map(|names| names.iter().filter_map(|name| Customer::parse(name).ok()).collect());
-    let expected = Receipt { ids: vec!["wamid.1".into(), "wamid.2".into()], names: names.into(), refused: false };
+    let expected = Receipt { ids: vec!["wamid.1".into(), "wamid.2".into()], names: names.into(), refused: None };
     assert_eq!(send::receipt(200, body.as_bytes()), expected);
     assert_eq!(send::receipt(201, &gzip(body.as_bytes())), expected);
     assert_eq!(send::receipt(500, body.as_bytes()), Receipt::default(), "what was not taken has no ids");
 }
 
 #[test]
-fn only_the_codes_of_a_closed_window_are_refusals_by_it() {
+fn a_refusal_is_known_by_its_code() {
     let error = |code: Value| json!({"error": {"message": "no", "code": code}}).to_string();
-    let refusal = Receipt { refused: true, ..Receipt::default() };
     let table = [
-        (400, error(json!(131047)), true),
-        (400, error(json!("131047")), true),
-        (400, error(json!(470)), true),
-        (400, json!({"errors": [{"code": 470}]}).to_string(), true),
-        (400, error(json!(130429)), false),
-        (200, error(json!(131047)), false),
-        (200, json!({"success": true}).to_string(), false),
-        (400, "<html>".into(), false),
-        (200, String::new(), false),
-        (502, "[".repeat(100), false),
+        (400, error(json!(131047)), Some(131047)),
+        (400, error(json!("131047")), Some(131047)),
+        (400, error(json!(470)), Some(470)),
+        (400, json!({"errors": [{"code": 470}]}).to_string(), Some(470)),
+        (400, json!({"errors": [{"code": 100}, {"code": 470}]}).to_string(), Some(470)),
+        (400, error(json!(130429)), Some(130429)),
+        (200, error(json!(131047)), None),
+        (200, json!({"success": true}).to_string(), None),
+        (400, "<html>".into(), None),
+        (200, String::new(), None),
+        (502, "[".repeat(100), None),
     ];
     for (http_status, body, refused) in table {
-        let expected = if refused { refusal.clone() } else { Receipt::default() };
+        let expected = Receipt { refused, ..Receipt::default() };
         assert_eq!(send::receipt(http_status, body.as_bytes()), expected, "{http_status} {body}");
     }
 }

@@ -77,7 +77,7 @@ pub struct csw_decision {
     /// The customer's window.
     pub window: csw_window,
     /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
-    pub token: [u8; 192], // Token::MAX, which cbindgen cannot look up
+    pub token: [u8; 768], // Token::MAX, which cbindgen cannot look up
 }
 
 /// Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.

@@ -1,19 +1,24 @@
 //! One event, applied to the records of one transaction: facts, messages, ledger and totals change together.
 
 use crate::error::Result;
+use crate::gate::rates;
 use crate::party::{Business, Customer, Kind};
-use crate::rules::charge::{self, Item};
+use crate::rules::charge::{self, Bill, Charged, Item};
 use crate::rules::conversation::{self, Effect, Placement};
 use crate::rules::decision::Policy;
 use crate::rules::event::{
-    Act, Category, Class, Event, Notice, NoticeWhat, Progress, Sending, Source, Status, What, says_window_closed,
+    Act, Category, Class, Event, Notice, NoticeWhat, PriceModel, Progress, Sending, Source, Status, TemplateName, What,
+    says_window_closed,
 };
-use crate::rules::ledger;
+use crate::rules::ledger::{self, Line, LineKind, Posting};
+use crate::rules::market::{Country, Market};
 use crate::rules::message::Message;
+use crate::rules::rate::Quote;
 use crate::rules::ruleset::Anchor;
-use crate::store::codec::{self, Entry, IdHash, NumberRecord, SeenId};
+use crate::rules::window::Reason;
+use crate::store::codec::{self, Entry, IdHash, NumberRecord, Seen, SeenId, TemplateRecord};
 use crate::store::{Found, RecordsMut, Table};
-use crate::time::Timestamp;
+use crate::time::{Day, Timestamp};
 
 /// What recording an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,13 +62,10 @@ impl Applying<'_, '_> {
         let mut found = self.resolve(business, event)?;
         match &event.what {
             What::Customer { act, source } => self.act(business, &mut found, event, *act, *source),
-            What::Business(sending) => self.sent(business, &mut found, event, *sending),
+            What::Business(sending) => self.sent(business, &mut found, event, sending),
             What::Status(status) => self.status(business, found, event, status),
-            What::Refused => {
-                found.contact.refuse(event.at);
-                self.records.put_contact(business, &found)?;
-                Ok(Applied::DONE)
-            }
+            What::Refused { sending, code } => self.refused_at_once(business, found, event, sending.as_ref(), *code),
+            What::Stopped { sending, reason } => self.stopped(business, &found, event, sending, *reason),
             What::Identity => self.renamed(business, found, event),
         }
     }
@@ -132,6 +134,7 @@ impl Applying<'_, '_> {
                 self.records.put_alias(business, known, &next)?;
             }
             found.customer = next;
+            self.move_persons(business, &found)?;
         }
         self.records.put_contact(business, &found)
     }
@@ -144,6 +147,7 @@ impl Applying<'_, '_> {
             self.records.put_alias(business, name, &into.customer)?;
         }
         self.move_messages(business, &other.customer, &into.customer)?;
+        self.move_persons(business, into)?;
         self.recount(business, into, None)?;
         self.records.put_contact(business, into)
     }
@@ -159,6 +163,14 @@ impl Applying<'_, '_> {
         Ok(())
     }
 
+    /// Lets the numbers that stand for a contact in the ledger lead to the name that it is kept under now.
+    fn move_persons(&mut self, business: Business, found: &Found) -> Result<()> {
+        for person in &found.contact.persons {
+            self.records.put_person(*person, business, &found.customer)?;
+        }
+        Ok(())
+    }
+
     fn act(
         &mut self,
         business: Business,
@@ -167,11 +179,14 @@ impl Applying<'_, '_> {
         act: Act,
         source: Option<Source>,
     ) -> Result<Applied> {
-        if self.was_seen(business, &found.customer, event)? {
+        let rules = self.policy.rules.at(event.at);
+        let clicked = source.is_some_and(|source| rules.entry.counts(source));
+        let what = Seen::Act { at: event.at, opens: rules.opens.allows(act), clicked };
+        if self.was_seen(business, &found.customer, event, what)? {
             return Ok(Applied::REPEATED);
         }
         let before = found.contact.clone();
-        found.contact.act(self.policy.rules.at(event.at), act, source, event.at);
+        found.contact.act(rules, act, source, event.at);
         if found.contact == before {
             return Ok(Applied::DONE);
         }
@@ -184,26 +199,25 @@ impl Applying<'_, '_> {
     }
 
     /// Whether an id of the customer's was recorded before; it is from now on.
-    fn was_seen(&mut self, business: Business, customer: &Customer, event: &Event) -> Result<bool> {
+    fn was_seen(&mut self, business: Business, customer: &Customer, event: &Event, what: Seen) -> Result<bool> {
         let Some(id) = &event.id else { return Ok(false) };
         let id = codec::id_hash(id, None);
         if self.records.read().recipient(business, id)?.is_some() {
             return Ok(true);
         }
         self.records.put_recipient(business, id, customer)?;
-        let seen = SeenId { recorded_at: self.now, message: None };
-        self.records.put_seen(business, customer, id, &seen)?;
+        self.records.put_seen(business, customer, id, &SeenId { recorded_at: self.now, what })?;
         Ok(false)
     }
 
-    fn sent(&mut self, business: Business, found: &mut Found, event: &Event, sending: Sending) -> Result<Applied> {
+    fn sent(&mut self, business: Business, found: &mut Found, event: &Event, sending: &Sending) -> Result<Applied> {
         if sending.class == Class::Receipt {
             return Ok(Applied::DONE);
         }
-        let sequence = self.records.read().next_sequence()?;
+        let sequence = self.records.next_message()?;
         let id = match &event.id {
             Some(id) => codec::id_hash(id, None),
-            // Nothing will name this message again; its place in the ledger is as good a name as any.
+            // Nothing will name this message again; its place in the order of recording is as good a name as any.
             None => codec::id_hash(&format!("{sequence}"), Some(&found.customer)),
         };
         let owner = self.records.read().recipient(business, id)?.unwrap_or(found.customer);
@@ -217,7 +231,7 @@ impl Applying<'_, '_> {
             *found = known;
         }
         let mut message = before.clone().unwrap_or_else(|| Message::new(event.at, sequence, None));
-        message.sending = Some(sending);
+        message.sending = Some(sending.clone());
         message.at = message.at.min(event.at);
         let placement = self.account(business, found, id, before, message)?;
         Ok(Applied { repeated: false, placement, category: Some(sending.category) })
@@ -247,13 +261,17 @@ impl Applying<'_, '_> {
         let mut message = match &before {
             Some(message) => message.clone(),
             None => {
-                let sequence = self.records.read().next_sequence()?;
+                let sequence = self.records.next_message()?;
                 let at = base.as_ref().map_or(event.at, |base| base.at);
-                let sending = base.as_ref().and_then(|base| base.sending);
-                Message { is_copy: copy.is_some(), ..Message::new(at, sequence, sending) }
+                let sending = base.as_ref().and_then(|base| base.sending.clone());
+                let country = copy.as_ref().and_then(Country::of);
+                Message { is_copy: copy.is_some(), country, ..Message::new(at, sequence, sending) }
             }
         };
         message.apply(status, event.at);
+        if before.as_ref().map(|before| before.reported.conversation) != Some(message.reported.conversation) {
+            message.starts_conversation = self.starts_conversation(business, &found.customer, &message)?;
+        }
         if before.as_ref() == Some(&message) {
             return Ok(Applied::REPEATED);
         }
@@ -267,10 +285,83 @@ impl Applying<'_, '_> {
 
     fn refused(&mut self, business: Business, mut found: Found, status: &Status, at: Timestamp) -> Result<Applied> {
         if status.progress == Progress::Failed && status.code.is_some_and(says_window_closed) {
-            found.contact.refuse(at);
-            self.records.put_contact(business, &found)?;
+            self.refuse(business, &mut found, at)?;
         }
         Ok(Applied::DONE)
+    }
+
+    /// Takes in that there was no window any more: what was sent since then was not in one.
+    fn refuse(&mut self, business: Business, found: &mut Found, at: Timestamp) -> Result<()> {
+        let before = found.contact.refused_at;
+        found.contact.refuse(at);
+        if found.contact.refused_at != before && Some(at) <= found.contact.last_sent {
+            self.recount(business, found, None)?;
+        }
+        self.records.put_contact(business, found)
+    }
+
+    /// Whether no message of the contact has reported the same conversation before: it is paid for once.
+    fn starts_conversation(&self, business: Business, customer: &Customer, message: &Message) -> Result<bool> {
+        let reported = &message.reported;
+        if reported.model != Some(PriceModel::Conversation) || reported.conversation.is_none() {
+            return Ok(false);
+        }
+        let messages = self.records.read().messages(business, customer)?;
+        Ok(!messages.iter().any(|(_, known)| known.reported.conversation == reported.conversation))
+    }
+
+    /// The platform refused a send at once. It never was a message; the books say that it was tried.
+    fn refused_at_once(
+        &mut self,
+        business: Business,
+        mut found: Found,
+        event: &Event,
+        sending: Option<&Sending>,
+        code: Option<i64>,
+    ) -> Result<Applied> {
+        if let Some(sending) = sending {
+            let line = self.line_of(&found, LineKind::Refused, sending, event.at);
+            self.post(business, &mut found, None, Posting::of(Line { code, ..line }))?;
+        }
+        match code {
+            Some(code) if says_window_closed(code) => self.refuse(business, &mut found, event.at)?,
+            _ => self.records.put_contact(business, &found)?,
+        }
+        Ok(Applied::DONE)
+    }
+
+    /// csw stopped a send. Of a customer whom nobody knows, nothing is kept but the count.
+    fn stopped(
+        &mut self,
+        business: Business,
+        found: &Found,
+        event: &Event,
+        sending: &Sending,
+        reason: Reason,
+    ) -> Result<Applied> {
+        let line = self.line_of(found, LineKind::Stopped, sending, event.at);
+        let person = found.contact.persons.first().copied();
+        self.book(business, person, None, Posting::of(Line { reason: Some(reason), ..line }))?;
+        Ok(Applied::DONE)
+    }
+
+    fn line_of(&self, found: &Found, kind: LineKind, sending: &Sending, at: Timestamp) -> Line {
+        let day = self.policy.rules.zone().day(at);
+        Line {
+            day,
+            kind,
+            class: sending.class,
+            category: sending.category,
+            estimated: sending.estimated,
+            placement: Placement::NONE,
+            charged: Charged::NONE,
+            no_amount: None,
+            estimate: None,
+            market: country_of(found).map(|country| Market::of(country, day)),
+            currency: self.policy.currency,
+            reason: None,
+            code: None,
+        }
     }
 
     /// A customer goes by another name: all that is known goes with them, and an old phone number, which somebody else may get, is let go.
@@ -286,12 +377,14 @@ impl Applying<'_, '_> {
     /// Whether a change of names was recorded before, or comes after its old name has acted again: it has a new owner then.
     fn is_out_of_date(&mut self, business: Business, event: &Event) -> Result<bool> {
         let old = self.named(business, &event.customer)?;
-        Ok(old.contact.last_act > Some(event.at) || self.was_seen(business, &old.customer, event)?)
+        Ok(old.contact.last_act > Some(event.at) || self.was_seen(business, &old.customer, event, Seen::Other)?)
     }
 
     fn message(&self, business: Business, customer: &Customer, id: IdHash) -> Result<Option<Message>> {
-        let seen = self.records.read().seen(business, customer, id)?;
-        Ok(seen.and_then(|seen| seen.message).map(|message| *message))
+        Ok(match self.records.read().seen(business, customer, id)?.map(|seen| seen.what) {
+            Some(Seen::Message(message)) => Some(*message),
+            _ => None,
+        })
     }
 
     /// Accounts a message that is new or has changed: places it, charges it, and posts the difference. Returns its placement.
@@ -303,7 +396,8 @@ impl Applying<'_, '_> {
         before: Option<Message>,
         mut message: Message,
     ) -> Result<Placement> {
-        let is_next = Some(message.at) >= found.contact.last_sent;
+        // Neither another send nor an act came after it: what is remembered in the contact decides.
+        let is_next = Some(message.at) >= found.contact.last_sent && Some(message.at) >= found.contact.last_act;
         match &before {
             Some(before) if !self.moves_others(before, &message) => {
                 let anchor = self.policy.rules.at(message.ruled_at()).anchor;
@@ -315,7 +409,7 @@ impl Applying<'_, '_> {
             }
             None if is_next || !message.counts() => {
                 if message.counts() {
-                    conversation::enter(&self.policy.rules, &mut found.contact, &mut message);
+                    conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
                 }
                 message.first = message.placement;
                 self.records.put_recipient(business, id, &found.customer)?;
@@ -357,7 +451,12 @@ impl Applying<'_, '_> {
         found: &mut Found,
         changed: Option<(IdHash, Message)>,
     ) -> Result<Placement> {
-        let before = self.records.read().messages(business, &found.customer)?;
+        let (mut before, mut acts) = (Vec::new(), Vec::new());
+        self.records.read().each_seen(business, &found.customer, &mut |id, seen| match seen.what {
+            Seen::Message(message) => before.push((id, *message)),
+            Seen::Act { at, opens: true, .. } => acts.push(at),
+            Seen::Act { .. } | Seen::Other => {}
+        })?;
         if before.is_empty() && changed.is_none() {
             return Ok(Placement::NONE);
         }
@@ -368,7 +467,7 @@ impl Applying<'_, '_> {
             after.push((id, message));
         }
         let mut messages: Vec<&mut Message> = after.iter_mut().map(|(_, message)| message).collect();
-        conversation::recount(&self.policy.rules, &mut found.contact, &mut messages);
+        conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut messages);
         let mut placement = Placement::NONE;
         for (id, mut message) in after {
             let old = before.iter().find(|(known, _)| *known == id).map(|(_, message)| message);
@@ -389,47 +488,110 @@ impl Applying<'_, '_> {
     fn write_message(
         &mut self,
         business: Business,
-        found: &Found,
+        found: &mut Found,
         id: IdHash,
         before: Option<&Message>,
         mut message: Message,
     ) -> Result<()> {
+        message.country = message.country.or_else(|| country_of(found));
         self.charge(business, &mut message)?;
-        for posting in ledger::postings(self.policy.rules.zone(), before, &message) {
-            self.records.post(&Entry {
-                recorded_at: self.now,
-                business,
-                customer: Some(found.customer),
-                message: id,
-                line: posting.line,
-                count: posting.count,
-            })?;
+        for posting in ledger::postings(before, &message) {
+            self.post(business, found, Some(message.sequence), posting)?;
         }
-        let seen = SeenId { recorded_at: self.now, message: Some(Box::new(message)) };
+        let seen = SeenId { recorded_at: self.now, what: Seen::Message(Box::new(message)) };
         self.records.put_seen(business, &found.customer, id, &seen)
     }
 
-    /// The charge of a message whose charge is due; a service message takes its unit of the month's free tier once.
+    /// Posts a line about a contact, which gets its number in the ledger with the first one.
+    fn post(&mut self, business: Business, found: &mut Found, message: Option<u64>, posting: Posting) -> Result<()> {
+        let person = match found.contact.persons.first() {
+            Some(person) => *person,
+            None => {
+                let person = self.records.new_person(business, &found.customer)?;
+                found.contact.persons.push(person);
+                person
+            }
+        };
+        self.book(business, Some(person), message, posting)
+    }
+
+    fn book(&mut self, business: Business, person: Option<u64>, message: Option<u64>, posting: Posting) -> Result<()> {
+        let Posting { line, count, amount, estimated_amount } = posting;
+        let recorded_at = self.now;
+        self.records.post(&Entry { recorded_at, business, person, message, line, count, amount, estimated_amount })
+    }
+
+    /// The charge of a message, once it is due, by our own reckoning and by the platform's report. A service message takes its unit of the
+    /// month's free tier once, a charged one its unit of the volume tiers.
     fn charge(&mut self, business: Business, message: &mut Message) -> Result<()> {
-        let Some(due) = message.due_at else {
-            message.charge = None;
+        let zone = self.policy.rules.zone();
+        message.day = zone.day(message.at);
+        message.currency = self.policy.currency;
+        message.due_day = message.due_at.map(|due| zone.day(due));
+        let rules = self.policy.rules.at(message.ruled_at());
+        let item = |category, placement| Item {
+            class: message.class(),
+            category,
+            placement,
+            in_window: message.window_act.is_some(),
+        };
+        let standing = item(message.category(), message.placement);
+        let day = message.due_day.unwrap_or(message.day);
+        let quote = |records: &RecordsMut<'_>, item: &Item| {
+            rates::quote(records.read(), self.policy.currency, message.country, item.rated(), day)
+        };
+        let quoted = quote(self.records, &standing)?;
+        let Some(due_day) = message.due_day else {
+            (message.market, message.estimate, message.report) = (quoted.market, None, None);
             return Ok(());
         };
-        let rules = self.policy.rules.at(message.ruled_at());
-        let item = Item {
-            class: message.class(),
-            category: message.category(),
-            placement: message.placement,
-            in_window: message.in_window,
+        let reported = charge::reported(rules, &message.reported, &standing, message.starts_conversation);
+        // What the platform reports is compared with what we should have said without it.
+        let reckoned = match reported {
+            Some(_) => item(message.reckoned_category(), message.reckoned_placement()),
+            None => standing,
         };
-        if item.takes_tier_unit(rules) && message.tier_unit.is_none() {
-            let month = self.policy.rules.zone().day(due).month();
-            message.tier_unit = Some(self.records.take_tier_unit(business, month)?);
+        let reckoned_quote =
+            if reckoned.rated() == standing.rated() { quoted.clone() } else { quote(self.records, &reckoned)? };
+        if reckoned.takes_tier_unit(rules) && message.tier_unit.is_none() {
+            message.tier_unit = Some(self.records.take_tier_unit(business, due_day.month())?);
         }
         let used = message.tier_unit.map_or(0, |unit| unit - 1);
-        message.charge = Some(charge::charge(rules, &item, used));
+        let estimated = charge::charge(rules, &reckoned, used);
+        let place =
+            self.volume_place(message.volume_unit, &quoted, &standing, reported.unwrap_or(estimated), due_day)?;
+        message.volume_unit = place;
+        let place = place.unwrap_or(1);
+        message.estimate = Some(Bill::new(estimated, reckoned.category, &reckoned_quote, place));
+        message.report = reported.map(|reported| Bill::new(reported, standing.category, &quoted, place));
+        message.market = quoted.market;
         Ok(())
     }
+
+    /// The place of a charged message among those of its market and category in the month, where the rate depends on it.
+    fn volume_place(
+        &mut self,
+        taken: Option<u64>,
+        quote: &Quote,
+        item: &Item,
+        charged: Charged,
+        due: Day,
+    ) -> Result<Option<u64>> {
+        let has_tiers = quote.rate.as_ref().is_ok_and(|rate| !rate.tiers.is_empty());
+        match (taken, quote.currency, quote.market) {
+            (None, Some(currency), Some(market)) if has_tiers && charged.is_billable() => {
+                self.records.take_volume_unit(due.month(), currency, market, item.rated()).map(Some)
+            }
+            _ => Ok(taken),
+        }
+    }
+}
+
+/// The country of a contact: its phone number's, else its user id's.
+fn country_of(found: &Found) -> Option<Country> {
+    let mut names: Vec<&Customer> = std::iter::once(&found.customer).chain(&found.contact.names).collect();
+    names.sort_by_key(|name| name.kind());
+    names.into_iter().find_map(Country::of)
 }
 
 /// Whether two contacts that one event names are one person: no user id is known of one that the other contradicts.
@@ -471,17 +633,32 @@ pub fn notice(records: &mut RecordsMut<'_>, notice: &Notice) -> Result<()> {
             }
         }
         NoticeWhat::TemplateStatus { template, approved, category } => {
-            let mut record = records.read().template(notice.account, template)?.unwrap_or_default();
-            record.approved = Some(*approved);
-            record.category = category.or(record.category);
-            records.put_template(notice.account, template, &record)
+            amend_template(records, notice, template, Some(*approved), *category)
         }
         NoticeWhat::TemplateCategory { template, category } => {
-            let mut record = records.read().template(notice.account, template)?.unwrap_or_default();
-            record.category = Some(*category);
-            records.put_template(notice.account, template, &record)
+            amend_template(records, notice, template, None, Some(*category))
         }
     }
+}
+
+/// Keeps what a notice says of a template, unless something newer is known.
+fn amend_template(
+    records: &mut RecordsMut<'_>,
+    notice: &Notice,
+    template: &TemplateName,
+    approved: Option<bool>,
+    category: Option<Category>,
+) -> Result<()> {
+    let known = records.read().template(notice.account, template)?.unwrap_or_default();
+    if notice.at.is_some() && notice.at < known.as_of {
+        return Ok(());
+    }
+    let record = TemplateRecord {
+        approved: approved.or(known.approved),
+        category: category.or(known.category),
+        as_of: notice.at.or(known.as_of),
+    };
+    records.put_template(notice.account, template, &record)
 }
 
 /// Forgets message ids older than the retention: looks at a few entries from the cursor on and moves it, round and round.

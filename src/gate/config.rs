@@ -10,9 +10,11 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::error::{Code, Error, Result};
+use crate::money::Currency;
 use crate::party::{Business, redacted};
 use crate::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
 use crate::rules::event::{Category, TemplateName};
+use crate::rules::market::Country;
 use crate::rules::ruleset::{EntryOpens, RuleSet, Rules, Service, Set};
 use crate::time::{Span, Zone};
 use crate::words::Words;
@@ -203,6 +205,8 @@ struct File {
     #[serde(deserialize_with = "word_or_table")]
     rules: Option<RulesTable>,
     timezone: Option<String>,
+    currency: Option<String>,
+    account: Option<String>,
     #[serde(deserialize_with = "word_or_table")]
     unknown: Option<UnknownTable>,
     margin: Option<String>,
@@ -246,6 +250,8 @@ struct Number {
     rules: Option<RulesTable>,
     timezone: Option<String>,
     currency: Option<String>,
+    account: Option<String>,
+    authentication_international: Vec<String>,
     mode: Option<String>,
 }
 
@@ -362,17 +368,22 @@ impl File {
             margin: span("margin", self.margin.as_deref().unwrap_or("0"))?,
             unknown: unknown_branch(self.unknown.as_ref(), zone)?,
             templates: word_or("templates.policy", self.templates.policy.as_deref(), TemplatePolicy::default())?,
+            currency: currency(self.currency.as_deref())?,
+            account: account(self.account.as_deref())?,
+            international: Vec::new(),
         })
     }
 }
 
 impl Number {
     fn policy(&self, file: &File, default: &Policy) -> Result<Policy> {
-        if let Some(currency) = &self.currency
-            && !(currency.len() == 3 && currency.bytes().all(|letter| letter.is_ascii_uppercase()))
-        {
-            return Err(Error::new(Code::Config, format!("currency: \"{currency}\" is no currency such as \"EUR\"")));
-        }
+        let country = |code: &String| {
+            let country = Country::parse(code);
+            country.ok_or_else(|| {
+                let expected = "use codes such as \"ID\" (ISO 3166)";
+                Error::new(Code::Config, format!("authentication_international: \"{code}\" is no country; {expected}"))
+            })
+        };
         let zone = match &self.timezone {
             Some(name) => Zone::parse(name).map_err(|error| error.at("timezone"))?,
             None => default.rules.zone(),
@@ -381,6 +392,9 @@ impl Number {
             rules: rules(self.rules.as_ref().or(file.rules.as_ref()), zone)?,
             enabled: self.enabled.unwrap_or(true),
             mode: word_or("mode", self.mode.as_deref(), default.mode)?,
+            currency: currency(self.currency.as_deref())?.or(default.currency),
+            account: account(self.account.as_deref())?.or(default.account),
+            international: self.authentication_international.iter().map(country).collect::<Result<_>>()?,
             ..default.clone()
         })
     }
@@ -495,6 +509,20 @@ fn secrets(key: &str, files: &Several, variables: &Several, folder: &Path) -> Re
         return Err(Error::new(Code::Config, format!("{key}: a secret is empty; anybody could sign with it")));
     }
     Ok(secrets.into_iter().map(Secret).collect())
+}
+
+fn currency(text: Option<&str>) -> Result<Option<Currency>> {
+    text.map(Currency::parse).transpose().map_err(|error| config_error("currency", error))
+}
+
+fn account(text: Option<&str>) -> Result<Option<u64>> {
+    let malformed = |text: &str| {
+        Error::new(
+            Code::Config,
+            format!("account: \"{text}\" is no id of a business account (entry[].id of its webhooks)"),
+        )
+    };
+    text.map(|text| text.parse().map_err(|_| malformed(text))).transpose()
 }
 
 fn span(key: &str, text: &str) -> Result<Span> {

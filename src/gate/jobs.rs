@@ -9,8 +9,9 @@ use crate::gate::apply::{self, Applying};
 use crate::gate::config::Config;
 use crate::gate::recorder::{Job, Report};
 use crate::party::{Business, Customer, Kind};
-use crate::rules::decision::Decision;
+use crate::rules::decision::{Decision, Verdict};
 use crate::rules::event::{Event, Notice, Outgoing, Sending, What};
+use crate::rules::window::Reason;
 use crate::store::RecordsMut;
 use crate::time::Timestamp;
 use crate::wire::send;
@@ -22,19 +23,24 @@ pub struct Token {
     business: Business,
     customer: Option<Customer>,
     sending: Option<Sending>,
+    /// Why the send was stopped, if it was.
+    stopped: Option<Reason>,
     decided_at: Timestamp,
 }
 
 impl Token {
-    /// More bytes than any token has.
-    pub const MAX: usize = 192;
+    /// More bytes than any token has: the platform's names of templates have up to 512.
+    pub const MAX: usize = 768;
 
     /// The first byte of every token: a cleared one is none.
     const VERSION: u8 = 1;
 
     /// The token of a decision.
     pub fn new(business: Business, outgoing: &Outgoing, decision: &Decision, at: Timestamp) -> Self {
-        Token { business, customer: outgoing.customer, sending: decision.sending(), decided_at: at }
+        let named = outgoing.template.clone().filter(|template| template.name.len() + template.language.len() <= 544);
+        let sending = decision.sending(named);
+        let stopped = Some(decision.reason).filter(|_| decision.verdict == Verdict::Deny);
+        Token { business, customer: outgoing.customer, sending, stopped, decided_at: at }
     }
 
     /// The token's bytes, at most [`Token::MAX`].
@@ -190,16 +196,24 @@ impl Job for Settle {
         // A name that could not be read in the send may stand readable in the answer.
         let Some(customer) = self.token.customer.or_else(|| also.pop()) else { return Ok(()) };
         let event = |at, id, what, also| Event { business: self.token.business, customer, also, at, id, what };
-        self.batch.events = match self.token.sending {
-            Some(sending) => {
-                let sent = receipt.ids.into_iter();
-                sent.map(|id| event(self.at, Some(id), What::Business(sending), also.clone())).collect()
+        let decided_at = self.token.decided_at;
+        self.batch.events = match (&self.token.sending, self.token.stopped) {
+            // It never reached the platform; whatever answered, csw did.
+            (Some(sending), Some(reason)) => {
+                vec![event(decided_at, None, What::Stopped { sending: sending.clone(), reason }, Vec::new())]
             }
-            None => Vec::new(),
+            (sending, _) => {
+                let taken = receipt.ids.into_iter().zip(std::iter::repeat(sending));
+                let sent = taken.filter_map(|(id, sending)| {
+                    Some(event(self.at, Some(id), What::Business(sending.clone()?), also.clone()))
+                });
+                let refused = receipt.refused.map(|code| {
+                    let what = What::Refused { sending: sending.clone(), code: Some(code) };
+                    event(decided_at, None, what, Vec::new())
+                });
+                sent.chain(refused).collect()
+            }
         };
-        if receipt.refused {
-            self.batch.events.push(event(self.token.decided_at, None, What::Refused, Vec::new()));
-        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ pub mod catalogue;
 pub mod config;
 mod jobs;
 pub mod process;
+pub mod rates;
 pub mod recorder;
 pub mod report;
 
@@ -19,9 +20,9 @@ use subtle::ConstantTimeEq;
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
-use crate::rules::decision::{self, Decision, Mode, Policy, Standing};
-use crate::rules::event::{Class, Event, Outgoing};
-use crate::rules::ruleset::Service;
+use crate::rules::decision::{self, Decision, Mode, Standing};
+use crate::rules::event::Event;
+use crate::rules::market::Country;
 use crate::rules::window::{State, Window};
 use crate::store::lmdb::LmdbStore;
 use crate::store::memory::MemoryStore;
@@ -142,8 +143,10 @@ impl Gate {
                 Some(template) => catalogue::standing(records, &self.config, business, template)?,
                 None => Standing::default(),
             };
-            let tier_used = tier_used(records, policy, business, &outgoing, at)?;
-            let decision = decision::decide(policy, &contact, &outgoing, standing, tier_used, at);
+            let country = outgoing.customer.as_ref().and_then(|customer| country(customer, &contact));
+            let category = decision::category_of(policy, &outgoing, standing, country);
+            let meter = rates::meter(records, policy, business, &outgoing, category.0, country, at)?;
+            let decision = decision::decide(policy, &contact, &outgoing, standing, category, &meter, at);
             Ok(Decided { decision, token: Token::new(business, &outgoing, &decision, at) })
         })
     }
@@ -335,17 +338,7 @@ fn forked() -> Error {
     )
 }
 
-/// How much of the month's free tier is used, where the answer depends on it.
-fn tier_used(
-    records: Records<'_>,
-    policy: &Policy,
-    business: Business,
-    outgoing: &Outgoing,
-    at: Timestamp,
-) -> Result<u32> {
-    let counts = matches!(policy.rules.at(at).service, Service::FreeTier(_));
-    match outgoing.class {
-        Class::FreeForm | Class::Unknown if counts => records.tier_used(business, policy.rules.zone().day(at).month()),
-        _ => Ok(0),
-    }
+/// The country of a customer: by the name that is asked for, else by another name.
+fn country(customer: &Customer, contact: &Contact) -> Option<Country> {
+    Country::of(customer).or_else(|| contact.names.iter().find_map(Country::of))
 }

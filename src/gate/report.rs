@@ -3,10 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::error::{Error, Result};
+use crate::money::{Amount, Currency};
 use crate::party::Business;
-use crate::rules::charge::Charge;
-use crate::rules::conversation::Effect;
-use crate::rules::ledger::{Line, LineKind};
+use crate::rules::charge::{Charge, ChargeReason};
+use crate::rules::conversation::ConversationCategory;
+use crate::rules::event::{Category, Class};
+use crate::rules::ledger::{Basis, Line, LineKind};
+use crate::rules::market::Market;
+use crate::store::codec::Total;
 use crate::store::{Records, Table, codec};
 use crate::time::{Day, Span, Timestamp, Zone};
 
@@ -26,6 +30,14 @@ pub enum By {
     ConversationCategory = 16,
     /// Why messages are or are not charged.
     ChargeReason = 32,
+    /// Whether they are charged.
+    Charge = 64,
+    /// The customers' market.
+    Market = 128,
+    /// The currency that numbers are billed in. Amounts of two currencies are never added up: every report is grouped by it.
+    Currency = 256,
+    /// Whether charges are estimated, or reported by the platform.
+    Basis = 512,
 }
 
 words!(By {
@@ -35,6 +47,10 @@ words!(By {
     Category = "category",
     ConversationCategory = "conversation_category",
     ChargeReason = "charge_reason",
+    Charge = "charge",
+    Market = "market",
+    Currency = "currency",
+    Basis = "basis",
 });
 
 impl By {
@@ -60,13 +76,21 @@ pub struct Group {
     /// The number.
     pub business: Option<Business>,
     /// The class.
-    pub class: Option<crate::rules::event::Class>,
+    pub class: Option<Class>,
     /// The category.
-    pub category: Option<crate::rules::event::Category>,
+    pub category: Option<Category>,
     /// The conversations' category.
-    pub conversation_category: Option<crate::rules::conversation::ConversationCategory>,
+    pub conversation_category: Option<ConversationCategory>,
+    /// Whether charges are free or billable.
+    pub charge: Option<Charge>,
     /// The reason of the charges.
-    pub charge_reason: Option<crate::rules::charge::ChargeReason>,
+    pub charge_reason: Option<ChargeReason>,
+    /// The market.
+    pub market: Option<Market>,
+    /// Whose word the charges are.
+    pub basis: Option<Basis>,
+    /// The currency.
+    pub currency: Option<Currency>,
 }
 
 /// A row of a report.
@@ -82,6 +106,39 @@ pub struct Row {
     pub free: i64,
     /// Charges that fell due and are something.
     pub billable: i64,
+    /// Of all charges, those that the platform has reported; the others are estimated.
+    pub reported: i64,
+    /// Billable charges without an amount, since no rate is known for them.
+    pub unpriced: i64,
+    /// Sends that csw stopped.
+    pub stopped: i64,
+    /// Sends and messages that the platform refused.
+    pub refused: i64,
+    /// What the charges come to, in the row's currency.
+    pub amount: Amount,
+}
+
+impl Row {
+    /// Counts lines of the ledger.
+    fn add(&mut self, line: &Line, total: &Total) {
+        let Total { count, amount, .. } = *total;
+        match line.kind {
+            LineKind::Message => self.messages += count,
+            LineKind::Conversation => self.conversations += count,
+            LineKind::Stopped => self.stopped += count,
+            LineKind::Refused => self.refused += count,
+            LineKind::Charge | LineKind::Reconciled => {
+                match line.charged.charge {
+                    Some(Charge::Free) => self.free += count,
+                    Some(Charge::Billable) => self.billable += count,
+                    Some(Charge::Unknown) | None => {}
+                }
+                self.reported += if line.kind == LineKind::Reconciled { count } else { 0 };
+                self.unpriced += if line.no_amount.is_some() { count } else { 0 };
+                self.amount += amount;
+            }
+        }
+    }
 }
 
 /// The totals of the days on which two moments fall, both included, grouped. The days are those of each number's own time zone.
@@ -106,18 +163,9 @@ pub fn report(
         if line.day < zone.day(from) || zone.day(to) < line.day {
             return Ok(true);
         }
-        let count: i64 = codec::decode(Table::Totals, value)?;
         let group = group(business, &line, by);
         let row = rows.entry(group).or_insert(Row { group, ..Row::default() });
-        match (line.kind, line.charged.charge) {
-            (LineKind::Message, _) => {
-                row.messages += count;
-                row.conversations += if line.placement.effect == Effect::Opens { count } else { 0 };
-            }
-            (LineKind::Charge, Some(Charge::Free)) => row.free += count,
-            (LineKind::Charge, Some(Charge::Billable)) => row.billable += count,
-            (LineKind::Charge, _) => {}
-        }
+        row.add(&line, &codec::decode(Table::Totals, value)?);
         Ok(true)
     })?;
     Ok(rows.into_values().collect())
@@ -131,6 +179,10 @@ fn group(business: Business, line: &Line, by: &[By]) -> Group {
         class: wants(By::Class).then_some(line.class),
         category: wants(By::Category).then_some(line.category),
         conversation_category: line.placement.category.filter(|_| wants(By::ConversationCategory)),
+        charge: line.charged.charge.filter(|_| wants(By::Charge)),
         charge_reason: line.charged.reason.filter(|_| wants(By::ChargeReason)),
+        market: line.market.filter(|_| wants(By::Market)),
+        basis: line.basis().filter(|_| wants(By::Basis)),
+        currency: line.currency,
     }
 }

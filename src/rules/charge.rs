@@ -1,9 +1,11 @@
-//! What a message costs: nothing, something, or what nobody knows. Amounts of money are not counted here.
+//! What a message costs: nothing, something, or what nobody knows; by our own reckoning and by the platform's report.
 
 use serde::{Deserialize, Serialize};
 
+use crate::money::Amount;
 use crate::rules::conversation::{ConversationCategory, Effect, Placement};
-use crate::rules::event::{Category, Class};
+use crate::rules::event::{Category, Class, PriceModel, Reported};
+use crate::rules::rate::{NoAmount, Quote};
 use crate::rules::ruleset::{RuleSet, Service};
 
 /// Whether a message is charged.
@@ -69,12 +71,45 @@ impl Charged {
     /// No charge and nothing to say about one.
     pub const NONE: Charged = Charged { charge: None, reason: None };
 
+    /// Whether something is to be paid.
+    pub fn is_billable(&self) -> bool {
+        self.charge == Some(Charge::Billable)
+    }
+
     fn free(reason: ChargeReason) -> Self {
         Charged { charge: Some(Charge::Free), reason: Some(reason) }
     }
 
     fn billable(reason: ChargeReason) -> Self {
         Charged { charge: Some(Charge::Billable), reason: Some(reason) }
+    }
+}
+
+/// A charge with its amount.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Bill {
+    /// The charge.
+    pub charged: Charged,
+    /// The category that it is charged under.
+    pub category: Category,
+    /// The amount in the number's currency: nothing for what is free, `None` where no rate is known or nothing has a price.
+    pub amount: Option<Amount>,
+    /// Why a billable message has no amount.
+    pub no_amount: Option<NoAmount>,
+}
+
+impl Bill {
+    /// The bill for a charge, at a rate, for the n-th charged message of the month.
+    pub fn new(charged: Charged, category: Category, quote: &Quote, place: u64) -> Self {
+        let (amount, no_amount) = match charged.charge {
+            Some(Charge::Billable) => match quote.of(place) {
+                Ok(amount) => (Some(amount), None),
+                Err(why) => (None, Some(why)),
+            },
+            Some(Charge::Free) => (Some(Amount::ZERO), None),
+            Some(Charge::Unknown) | None => (None, None),
+        };
+        Bill { charged, category, amount, no_amount }
     }
 }
 
@@ -92,6 +127,15 @@ pub struct Item {
 }
 
 impl Item {
+    /// The category whose rate it is charged at: a template of unknown category counts as marketing.
+    pub fn rated(&self) -> Category {
+        match (self.class, self.category) {
+            (Class::Template, Category::Unknown) => Category::Marketing,
+            (Class::Template, category) => category,
+            _ => Category::Service,
+        }
+    }
+
     /// Whether its price depends on how many service messages were delivered this month: whether it takes a unit of the free tier.
     pub fn takes_tier_unit(&self, rules: &RuleSet) -> bool {
         matches!(rules.service, Service::FreeTier(_))
@@ -126,4 +170,38 @@ pub fn charge(rules: &RuleSet, item: &Item, tier_used: u32) -> Charged {
         }
         (Effect::None, _) => Charged::billable(ChargeReason::PerMessage),
     }
+}
+
+/// The charge as the platform reported it; `None` while it has not said whether the message is billable.
+///
+/// `type` and `billable` win over any reckoning. Under conversation-based pricing each message of a billable conversation is reported billable;
+/// the first of them pays. Sources: Meta, Status messages webhook reference, `pricing`; Meta, Conversation-based pricing.
+pub fn reported(rules: &RuleSet, reported: &Reported, item: &Item, starts_conversation: bool) -> Option<Charged> {
+    if matches!(item.class, Class::Receipt | Class::Reaction) {
+        return None;
+    }
+    if reported.free_entry_point {
+        return Some(Charged::free(ChargeReason::FreeEntryPoint));
+    }
+    let joins = Charged::free(ChargeReason::JoinsConversation);
+    let opens = Charged::billable(ChargeReason::OpensConversation);
+    let counted = if rules.conversation.is_some() { PriceModel::Conversation } else { PriceModel::Message };
+    Some(match (reported.billable?, reported.model.unwrap_or(counted), reported.conversation, item.category) {
+        (false, _, _, Category::Utility) => Charged::free(ChargeReason::InWindow),
+        (false, _, _, Category::Service) if matches!(rules.service, Service::FreeTier(_)) => {
+            Charged::free(ChargeReason::FreeTier)
+        }
+        (false, _, _, Category::Service) => Charged::free(ChargeReason::ServiceFree),
+        (false, ..) => joins,
+        (true, PriceModel::Conversation, Some(_), _) => {
+            if starts_conversation {
+                opens
+            } else {
+                joins
+            }
+        }
+        (true, PriceModel::Conversation, None, _) if item.placement.effect == Effect::Joins => joins,
+        (true, PriceModel::Conversation, None, _) => opens,
+        (true, PriceModel::Message, ..) => Charged::billable(ChargeReason::PerMessage),
+    })
 }

@@ -37,6 +37,8 @@ pub struct Contact {
     pub conversations: Vec<Conversation>,
     /// Other names of the same customer.
     pub names: Vec<Customer>,
+    /// The numbers that stand for the customer in the ledger: several, where several turned out to be one person.
+    pub persons: Vec<u64>,
 }
 
 impl Contact {
@@ -85,6 +87,8 @@ impl Contact {
         for name in &other.names {
             self.know(*name);
         }
+        self.persons.extend(other.persons.iter().filter(|person| !self.persons.contains(person)).collect::<Vec<_>>());
+        self.persons.sort_unstable();
     }
 
     /// Remembers another name of the customer.

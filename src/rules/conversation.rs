@@ -168,11 +168,14 @@ fn opens_entry(rules: &RuleSet, contact: &Contact, entry: Option<Stretch>, at: T
     }
 }
 
-/// Places a message that is not older than any before it, and writes what it does into the contact and the message.
-pub fn enter(rules: &Rules, contact: &mut Contact, message: &mut Message) {
+/// Places a message that is not older than any before it, and writes what it does into the contact and the message. `acts` are acts of the
+/// customer before the newest one, for messages that are heard of late.
+pub fn enter(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message: &mut Message) {
     let rules = rules.at(message.ruled_at());
     let at = message.at;
-    message.in_window |= window::in_window(rules, contact, at);
+    // The act that it was answered to may be forgotten by now, but not by the message.
+    let acts: Vec<Timestamp> = acts.iter().copied().chain(message.window_act).collect();
+    message.window_act = window::act_before(rules, contact, &acts, at);
     message.placement = place(rules, contact, message.class(), message.category(), at);
     message.due_at = match rules.anchor {
         Anchor::Send => Some(at),
@@ -217,7 +220,7 @@ fn join(rules: &RuleSet, contact: &mut Contact, message: &Message, category: Con
 /// Counts the contact's conversations anew from its remaining messages, in the order of their sending.
 ///
 /// This is what a late, a failed or a corrected message needs: it counts as if everything had been known from the start.
-pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [&mut Message]) {
+pub fn recount(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], messages: &mut [&mut Message]) {
     messages.sort_by_key(|message| (message.at, message.sequence));
     contact.conversations.clear();
     // The messages that opened conversations: when, of which category, and their places.
@@ -228,7 +231,7 @@ pub fn recount(rules: &Rules, contact: &mut Contact, messages: &mut [&mut Messag
             (message.placement, message.due_at) = (Placement::NONE, None);
             continue;
         }
-        enter(rules, contact, message);
+        enter(rules, contact, acts, message);
         let placement = message.placement;
         let Some(category) = placement.category else { continue };
         if placement.effect == Effect::Opens {

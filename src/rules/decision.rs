@@ -1,10 +1,13 @@
 //! May this send go out, and what would it open and cost? Pure: everything that the answer depends on is an argument.
 
-use crate::rules::charge::{self, Charged, Item};
+use crate::money::{Amount, Currency};
+use crate::rules::charge::{self, Bill, Charged, Item};
 use crate::rules::contact::Contact;
 use crate::rules::conversation::{self, Placement};
-use crate::rules::event::{Category, Class, Outgoing, Sending};
-use crate::rules::ruleset::Rules;
+use crate::rules::event::{Category, Class, Outgoing, Sending, TemplateName};
+use crate::rules::market::{Country, Market};
+use crate::rules::rate::{NoAmount, Quote};
+use crate::rules::ruleset::{RuleSet, Rules};
 use crate::rules::window::{self, Reason, State, Window};
 use crate::time::{Span, Timestamp};
 
@@ -77,6 +80,12 @@ pub struct Policy {
     pub unknown: UnknownBranch,
     /// What is done about templates that are not known to be approved.
     pub templates: TemplatePolicy,
+    /// The currency that the number is billed in.
+    pub currency: Option<Currency>,
+    /// The business account that the number belongs to, where the configuration says so.
+    pub account: Option<u64>,
+    /// The countries to which authentication templates are charged at the rate for senders from abroad (Meta, Authentication-international rates).
+    pub international: Vec<Country>,
 }
 
 impl Policy {
@@ -98,6 +107,45 @@ impl Policy {
     pub fn window(&self, contact: &Contact, at: Timestamp) -> Window {
         window::window(self.rules.at(at), contact, at, self.margin)
     }
+}
+
+/// What a send would cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    /// The amount by what is known now; `None` where no rate is known.
+    pub amount: Option<Amount>,
+    /// The least that it can come to: other than the amount where that depends on the free tier, which sends that are still under way may use up.
+    pub lowest: Option<Amount>,
+    /// The most that it can come to.
+    pub highest: Option<Amount>,
+    /// Why there is no amount.
+    pub no_amount: Option<NoAmount>,
+    /// The currency that the number is billed in.
+    pub currency: Option<Currency>,
+    /// The customer's market.
+    pub market: Option<Market>,
+}
+
+impl Cost {
+    /// Of what has no price: denied sends, receipts, reactions.
+    pub const NONE: Cost =
+        Cost { amount: None, lowest: None, highest: None, no_amount: None, currency: None, market: None };
+}
+
+/// What the answer about a send's cost depends on besides the contact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Meter {
+    /// How many service messages of the number were delivered in this month.
+    pub tier_used: u32,
+    /// The rate of the send's market and category.
+    pub quote: Quote,
+    /// How many messages were charged in that market and category in this month.
+    pub volume: u64,
+}
+
+impl Meter {
+    /// Nothing used, and no rate known.
+    pub const NONE: Meter = Meter { tier_used: 0, quote: Quote::NONE, volume: 0 };
 }
 
 /// What the catalogue says of a template.
@@ -126,33 +174,46 @@ pub struct Decision {
     pub estimated: bool,
     /// What it would do to the conversations: the order of commits decides in the end.
     pub placement: Placement,
-    /// What it would cost.
+    /// Whether it would be charged.
     pub charged: Charged,
+    /// What it would cost.
+    pub cost: Cost,
     /// The customer's window.
     pub window: Window,
     /// The branch that the window falls into.
     pub branch: State,
 }
 
-/// The category that a send is accounted under, and whether that is a guess; `None` for receipts.
-fn category_of(outgoing: &Outgoing, standing: Standing) -> (Option<Category>, bool) {
+/// The category that a send to this country is accounted under, and whether that is a guess; `None` for receipts.
+pub fn category_of(
+    policy: &Policy,
+    outgoing: &Outgoing,
+    standing: Standing,
+    country: Option<Country>,
+) -> (Option<Category>, bool) {
     match outgoing.class {
         Class::Receipt => (None, false),
         Class::FreeForm | Class::Reaction | Class::Unknown => (Some(Category::Service), false),
         Class::Template => match outgoing.category.or(standing.category) {
             Some(Category::Unknown) | None => (Some(Category::Unknown), true),
+            Some(Category::Authentication)
+                if country.is_some_and(|country| policy.international.contains(&country)) =>
+            {
+                (Some(Category::AuthenticationInternational), false)
+            }
             known => (known, false),
         },
     }
 }
 
-/// Decides about a send. `tier_used` is how many service messages of the number were delivered in this month.
+/// Decides about a send. `category` is what [`category_of`] says of it; the meter is read for that category.
 pub fn decide(
     policy: &Policy,
     contact: &Contact,
     outgoing: &Outgoing,
     standing: Standing,
-    tier_used: u32,
+    (category, estimated): (Option<Category>, bool),
+    meter: &Meter,
     at: Timestamp,
 ) -> Decision {
     let rules = policy.rules.at(at);
@@ -161,15 +222,15 @@ pub fn decide(
     let (verdict, reason) = judge(policy, outgoing, standing, &window, branch);
     let would_deny = verdict == Verdict::Deny && policy.mode == Mode::Monitor;
     let verdict = if policy.mode == Mode::Enforce { verdict } else { Verdict::Allow };
-    let (category, estimated) = category_of(outgoing, standing);
-    let (placement, charged) = match (verdict, category) {
+    let (placement, charged, cost) = match (verdict, category) {
         (Verdict::Allow, Some(category)) => {
             let placement = conversation::place(rules, contact, outgoing.class, category, at);
-            let in_window = window::in_window(rules, contact, at);
+            let in_window = window::act_before(rules, contact, &[], at).is_some();
             let item = Item { class: outgoing.class, category, placement, in_window };
-            (placement, charge::charge(rules, &item, tier_used))
+            let charged = charge::charge(rules, &item, meter.tier_used);
+            (placement, charged, cost(rules, &item, charged, meter))
         }
-        _ => (Placement::NONE, Charged::NONE),
+        _ => (Placement::NONE, Charged::NONE, Cost::NONE),
     };
     Decision {
         verdict,
@@ -180,9 +241,23 @@ pub fn decide(
         estimated,
         placement,
         charged,
+        cost,
         window,
         branch,
     }
+}
+
+fn cost(rules: &RuleSet, item: &Item, charged: Charged, meter: &Meter) -> Cost {
+    let Meter { quote, volume, .. } = meter;
+    let bill = |charged| Bill::new(charged, item.rated(), quote, volume + 1);
+    if charged.charge.is_none() {
+        return Cost::NONE;
+    }
+    let Bill { amount, no_amount, .. } = bill(charged);
+    // Within the free tier it is the deliveries until then that decide, not the sends.
+    let beyond = charge::charge(rules, item, u32::MAX);
+    let highest = if item.takes_tier_unit(rules) { bill(beyond).amount } else { amount };
+    Cost { amount, lowest: amount, highest, no_amount, currency: quote.currency, market: quote.market }
 }
 
 fn judge(
@@ -223,7 +298,8 @@ fn judge(
 
 impl Decision {
     /// What accounting needs to know of the send once the platform has accepted it; `None` for receipts.
-    pub fn sending(&self) -> Option<Sending> {
-        self.category.map(|category| Sending { class: self.class, category, estimated: self.estimated })
+    pub fn sending(&self, template: Option<TemplateName>) -> Option<Sending> {
+        let Decision { class, estimated, .. } = *self;
+        self.category.map(|category| Sending { class, category, estimated, template })
     }
 }

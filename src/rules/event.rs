@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::party::{Business, Customer};
+use crate::rules::window::Reason;
 use crate::time::Timestamp;
 
 /// What kind of thing an event says.
@@ -156,6 +157,15 @@ pub enum Progress {
     Read = 5,
 }
 
+/// By what the platform counts (`pricing_model`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum PriceModel {
+    /// Conversations (`CBP`).
+    Conversation,
+    /// Delivered messages (`PMP`).
+    Message,
+}
+
 /// What the platform reports about a message's price and conversation (`pricing`, `conversation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Reported {
@@ -167,6 +177,10 @@ pub struct Reported {
     pub free_entry_point: bool,
     /// `conversation.expiration_timestamp`.
     pub expires_at: Option<Timestamp>,
+    /// `pricing.pricing_model`.
+    pub model: Option<PriceModel>,
+    /// `conversation.id`, hashed: messages with the same one are paid for once, where conversations are counted.
+    pub conversation: Option<[u8; 16]>,
 }
 
 /// A status of a message of the business.
@@ -218,8 +232,20 @@ pub enum What {
     Business(Sending),
     /// A status of a message of the business.
     Status(Status),
-    /// The platform refused a send at once because the window is closed.
-    Refused,
+    /// The platform refused a send at once.
+    Refused {
+        /// What was to be sent; `None` for receipts.
+        sending: Option<Sending>,
+        /// The platform's error code, where its answer could be read.
+        code: Option<i64>,
+    },
+    /// csw stopped a send.
+    Stopped {
+        /// What was to be sent.
+        sending: Sending,
+        /// Why it was stopped.
+        reason: Reason,
+    },
     /// A customer goes by another name now: [`Event::also`] holds the new ones.
     Identity,
 }
@@ -238,14 +264,14 @@ impl Event {
                 Progress::Read => EventKind::Read,
                 Progress::Failed => EventKind::Failed,
             },
-            What::Refused => EventKind::Failed,
+            What::Refused { .. } | What::Stopped { .. } => EventKind::Failed,
             What::Identity => EventKind::Identity,
         }
     }
 }
 
 /// What accounting needs to know of a message of the business.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sending {
     /// Its class.
     pub class: Class,
@@ -253,6 +279,15 @@ pub struct Sending {
     pub category: Category,
     /// Whether the category is a guess that the platform's report will replace.
     pub estimated: bool,
+    /// The template, where it is one by name.
+    pub template: Option<TemplateName>,
+}
+
+impl Sending {
+    /// A send of this class and category, which is a guess where it is unknown.
+    pub fn new(class: Class, category: Category) -> Self {
+        Sending { class, category, estimated: category == Category::Unknown, template: None }
+    }
 }
 
 /// A send that is about to go out, read from its body.
@@ -291,6 +326,8 @@ impl TemplateName {
 pub struct Notice {
     /// The business account (`entry[].id`).
     pub account: u64,
+    /// When it was said (`entry[].time`); `None` where the platform does not say.
+    pub at: Option<Timestamp>,
     /// What it says.
     pub what: NoticeWhat,
 }

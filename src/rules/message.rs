@@ -2,10 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::rules::charge::Charged;
+use crate::money::Currency;
+use crate::rules::charge::Bill;
 use crate::rules::conversation::Placement;
 use crate::rules::event::{Category, Class, Progress, Reported, Sending, Status};
-use crate::time::Timestamp;
+use crate::rules::market::{Country, Market};
+use crate::time::{Day, Timestamp, Zone};
+
+/// That a message failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// When.
+    pub at: Timestamp,
+    /// The platform's error code.
+    pub code: Option<i64>,
+}
 
 /// A message of the business, by its id.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,18 +33,36 @@ pub struct Message {
     pub progress: Progress,
     /// The first `delivered` or `read`.
     pub delivered_at: Option<Timestamp>,
-    /// Whether it was sent inside the customer service window.
-    pub in_window: bool,
+    /// The customer's act in whose window it was sent, if any.
+    pub window_act: Option<Timestamp>,
     /// What the platform reported, the first report winning field by field.
     pub reported: Reported,
+    /// Whether it was the first to report its conversation and so pays for it, where the platform counts conversations.
+    pub starts_conversation: bool,
+    /// The country of its customer, once it can be told.
+    pub country: Option<Country>,
+    /// The market of that country on the day of the charge.
+    pub market: Option<Market>,
     /// Its place among the month's service deliveries of the number, counted from 1, once it took one.
     pub tier_unit: Option<u32>,
+    /// Its place among the month's charged messages of its market and category, counted from 1, once it took one: what volume tiers count.
+    pub volume_unit: Option<u64>,
     /// The conversation that it opens or joins.
     pub placement: Placement,
     /// When its charge falls due, once it does.
     pub due_at: Option<Timestamp>,
-    /// The charge, once due.
-    pub charge: Option<Charged>,
+    /// The day of its send in the account's time zone.
+    pub day: Day,
+    /// The day of its charge.
+    pub due_day: Option<Day>,
+    /// The currency that the number was billed in.
+    pub currency: Option<Currency>,
+    /// The charge by our own reckoning, once due.
+    pub estimate: Option<Bill>,
+    /// The charge as the platform reported it, once due: it takes the estimate's place, and both are kept.
+    pub report: Option<Bill>,
+    /// When and why it failed.
+    pub failure: Option<Failure>,
     /// The placement that was first given, which a repeated recording is told again.
     pub first: Placement,
 }
@@ -48,12 +77,21 @@ impl Message {
             is_copy: false,
             progress: Progress::Accepted,
             delivered_at: None,
-            in_window: false,
+            window_act: None,
             reported: Reported::default(),
+            starts_conversation: false,
+            country: None,
+            market: None,
             tier_unit: None,
+            volume_unit: None,
             placement: Placement::NONE,
             due_at: None,
-            charge: None,
+            day: Zone::UTC.day(at),
+            due_day: None,
+            currency: None,
+            estimate: None,
+            report: None,
+            failure: None,
             first: Placement::NONE,
         }
     }
@@ -69,12 +107,17 @@ impl Message {
             let first = self.delivered_at.map_or(at, |known| known.min(at));
             self.delivered_at = Some(first.max(self.at));
         }
+        if status.progress == Progress::Failed && self.failure.is_none() {
+            self.failure = Some(Failure { at, code: status.code });
+        }
         if let Some(reported) = status.reported {
             let known = &mut self.reported;
             known.category = known.category.or(reported.category);
             known.billable = known.billable.or(reported.billable);
             known.free_entry_point |= reported.free_entry_point;
             known.expires_at = known.expires_at.or(reported.expires_at);
+            known.model = known.model.or(reported.model);
+            known.conversation = known.conversation.or(reported.conversation);
         }
     }
 
@@ -85,7 +128,7 @@ impl Message {
 
     /// Its class: what the send said, else what the platform's price says about it.
     pub fn class(&self) -> Class {
-        match (self.sending, self.reported.category) {
+        match (&self.sending, self.reported.category) {
             (Some(sending), _) => sending.class,
             (None, Some(Category::Service)) => Class::FreeForm,
             (None, Some(_)) => Class::Template,
@@ -96,13 +139,23 @@ impl Message {
 
     /// Its category: what the platform reported, else what the send said.
     pub fn category(&self) -> Category {
-        let said = self.sending.map_or(Category::Unknown, |sending| sending.category);
+        let said = self.sending.as_ref().map_or(Category::Unknown, |sending| sending.category);
         self.reported.category.unwrap_or(said)
+    }
+
+    /// The category that our own reckoning goes by: what the send said; the platform's where nothing was said.
+    pub fn reckoned_category(&self) -> Category {
+        self.sending.as_ref().map_or_else(|| self.category(), |sending| sending.category)
+    }
+
+    /// The placement that our own reckoning goes by: where the platform has moved the message into another category, the one it had before.
+    pub fn reckoned_placement(&self) -> Placement {
+        if self.reckoned_category() == self.category() { self.placement } else { self.first }
     }
 
     /// Whether the category is a guess that no report has replaced.
     pub fn is_estimated(&self) -> bool {
-        self.reported.category.is_none() && self.sending.is_some_and(|sending| sending.estimated)
+        self.reported.category.is_none() && self.sending.as_ref().is_some_and(|sending| sending.estimated)
     }
 
     /// The moment whose rules hold for it: its delivery, until then its send.

@@ -8,6 +8,8 @@ pub mod conversation;
 pub mod decision;
 pub mod event;
 pub mod ledger;
+pub mod market;
 pub mod message;
+pub mod rate;
 pub mod ruleset;
 pub mod window;

@@ -1,5 +1,7 @@
 //! The customer service window: open, closed, or unknown.
 
+use serde::{Deserialize, Serialize};
+
 use crate::rules::contact::Contact;
 use crate::rules::conversation;
 use crate::rules::ruleset::RuleSet;
@@ -20,7 +22,7 @@ pub enum State {
 words!(State { Open = "open", Closed = "closed", Unknown = "unknown" });
 
 /// Why a window is as it is, or a send may or may not go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(i32)]
 pub enum Reason {
     /// The customer acted within the window.
@@ -124,9 +126,14 @@ pub fn window(rules: &RuleSet, contact: &Contact, at: Timestamp, margin: Span) -
     }
 }
 
-/// Whether a send at this moment was inside the window of the customer's last act: what makes a utility template free.
-pub fn in_window(rules: &RuleSet, contact: &Contact, at: Timestamp) -> bool {
-    contact.last_act.is_some_and(|act| act <= at && at < act + rules.window) && !contact.is_refused()
+/// The customer's act in whose window a send at this moment was, if any: what makes a utility template free.
+///
+/// `earlier` are acts before the newest one, as far as they are remembered. After a refusal that came between, there was no window.
+pub fn act_before(rules: &RuleSet, contact: &Contact, earlier: &[Timestamp], at: Timestamp) -> Option<Timestamp> {
+    let acts = earlier.iter().copied().chain(contact.last_act);
+    let act = acts.filter(|act| *act <= at && at < *act + rules.window).max()?;
+    let was_refused = |refused: Timestamp| act.seconds() < refused.seconds() && refused <= at;
+    (!contact.refused_at.is_some_and(was_refused)).then_some(act)
 }
 
 /// When the newest entry point ends. Asked for a moment before a click, the click counts all the same, as an act does.

@@ -5,16 +5,18 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
+use crate::money::{Amount, Currency};
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
 use crate::rules::event::{Category, TemplateName};
 use crate::rules::ledger::Line;
+use crate::rules::market::Market;
 use crate::rules::message::Message;
 use crate::store::Table;
 use crate::time::{Day, Timestamp};
 
 /// The version of the whole store: which tables there are, and what their keys look like.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 /// The version of the records' values.
 const RECORD: u8 = 1;
 
@@ -47,8 +49,26 @@ pub enum Slot {
 pub struct SeenId {
     /// When it was last written: how long ids are kept is counted from here, so that an old webhook replayed today is recognised tomorrow.
     pub recorded_at: Timestamp,
-    /// The message of the business; of a customer's act, all that counts is that it was seen.
-    pub message: Option<Box<Message>>,
+    /// What was seen.
+    pub what: Seen,
+}
+
+/// What stands behind a message id.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Seen {
+    /// A message of the business.
+    Message(Box<Message>),
+    /// An act of the customer.
+    Act {
+        /// When they acted.
+        at: Timestamp,
+        /// Whether it opens or refreshes the window.
+        opens: bool,
+        /// Whether they came through an entry point.
+        clicked: bool,
+    },
+    /// Anything else that must not be recorded twice.
+    Other,
 }
 
 /// An entry of the ledger.
@@ -58,15 +78,42 @@ pub struct Entry {
     pub recorded_at: Timestamp,
     /// The business's number.
     pub business: Business,
-    /// The customer, until it is erased.
-    pub customer: Option<Customer>,
-    /// The message.
-    pub message: IdHash,
+    /// The number that stands for the customer: who that is stands elsewhere, and can be erased without touching the ledger.
+    pub person: Option<PersonNumber>,
+    /// The message, by its place in the order of recording; `None` of sends that never became one.
+    pub message: Option<u64>,
     /// What it says.
     pub line: Line,
     /// 1, or -1 where it takes an earlier entry back.
     pub count: i64,
+    /// The amount that is charged.
+    pub amount: Amount,
+    /// The amount that was reckoned before the platform reported.
+    pub estimated_amount: Amount,
 }
+
+/// What the entries of one key of the totals add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Total {
+    /// How many lines.
+    pub count: i64,
+    /// The amount that is charged.
+    pub amount: Amount,
+    /// The amount that was reckoned before the platform reported.
+    pub estimated_amount: Amount,
+}
+
+impl Total {
+    /// Counts an entry.
+    pub fn add(&mut self, entry: &Entry) {
+        self.count += entry.count;
+        self.amount += entry.amount;
+        self.estimated_amount += entry.estimated_amount;
+    }
+}
+
+/// A customer in the ledger.
+pub type PersonNumber = u64;
 
 /// A template of the catalogue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -75,6 +122,8 @@ pub struct TemplateRecord {
     pub approved: Option<bool>,
     /// Its category.
     pub category: Option<Category>,
+    /// When that was said: what was said before it changes nothing.
+    pub as_of: Option<Timestamp>,
 }
 
 /// What is known of a business number.
@@ -117,6 +166,40 @@ pub fn id_key(business: Business, id: IdHash) -> Vec<u8> {
 /// The key of a month's count of service messages.
 pub fn tier_key(business: Business, month: Day) -> Vec<u8> {
     [&month.number().to_be_bytes()[..], &business.number().to_be_bytes()].concat()
+}
+
+/// The key of a month's count of charged messages of a market and category, over all numbers billed in a currency.
+///
+/// # Errors
+/// `Internal` when it cannot be encoded.
+pub fn volume_key(month: Day, currency: Currency, market: Market, category: Category) -> Result<Vec<u8>> {
+    Ok([&month.number().to_be_bytes()[..], &encode(&(currency, market, category))?].concat())
+}
+
+/// The key of a rate: the card's currency and first day, then the market and category.
+///
+/// # Errors
+/// `Internal` when it cannot be encoded.
+pub fn rate_key(currency: Currency, from: Day, market: Market, category: Category) -> Result<Vec<u8>> {
+    Ok([&rates_prefix(currency, from)[..], &encode(&(market, category))?].concat())
+}
+
+/// What the keys of a rate card begin with.
+pub fn rates_prefix(currency: Currency, from: Day) -> Vec<u8> {
+    [currency.code().as_bytes(), &from.number().to_be_bytes()].concat()
+}
+
+/// The market and category of a rate's key.
+///
+/// # Errors
+/// `Format` when the key is not ours.
+pub fn rate_of(key: &[u8]) -> Result<(Market, Category)> {
+    decode(Table::Rates, key.get(7..).unwrap_or_default())
+}
+
+/// The key of a person of the ledger.
+pub fn person_key(person: PersonNumber) -> [u8; 8] {
+    person.to_be_bytes()
 }
 
 /// The key of a template; long names are hashed, so that it always fits.

@@ -15,12 +15,15 @@ pub mod memory;
 use std::borrow::Cow;
 
 use crate::error::Result;
+use crate::money::Currency;
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
-use crate::rules::event::TemplateName;
+use crate::rules::event::{Category, TemplateName};
+use crate::rules::market::Market;
 use crate::rules::message::Message;
+use crate::rules::rate::Rate;
 use crate::time::Day;
-use codec::{Entry, NumberRecord, SeenId, Slot, TemplateRecord};
+use codec::{Entry, NumberRecord, PersonNumber, Seen, SeenId, Slot, TemplateRecord, Total};
 
 /// The tables of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,11 +46,17 @@ pub enum Table {
     Templates,
     /// Business numbers: their accounts and display numbers.
     Numbers,
+    /// Rate cards: the days of each currency's, and their rates.
+    Rates,
+    /// Messages charged, by month, currency, market and category.
+    Volumes,
+    /// The customers of the ledger.
+    Persons,
 }
 
 impl Table {
     /// Every table, in the order of [`Table::index`].
-    pub const ALL: [Table; 9] = [
+    pub const ALL: [Table; 12] = [
         Table::Meta,
         Table::Contacts,
         Table::Messages,
@@ -57,6 +66,9 @@ impl Table {
         Table::Tiers,
         Table::Templates,
         Table::Numbers,
+        Table::Rates,
+        Table::Volumes,
+        Table::Persons,
     ];
 
     /// The table's place in [`Table::ALL`].
@@ -76,9 +88,17 @@ impl Table {
             Table::Tiers => "tiers",
             Table::Templates => "templates",
             Table::Numbers => "numbers",
+            Table::Rates => "rates",
+            Table::Volumes => "volumes",
+            Table::Persons => "persons",
         }
     }
 }
+
+/// Where the meta table keeps how many messages were recorded.
+const MESSAGES_KEY: &[u8] = b"messages";
+/// Where the meta table keeps how many customers the ledger has had.
+const PERSONS_KEY: &[u8] = b"persons";
 
 /// Looks at each entry of a scan; `false` ends it.
 pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
@@ -190,7 +210,9 @@ impl Records<'_> {
     pub fn messages(&self, business: Business, customer: &Customer) -> Result<Vec<(codec::IdHash, Message)>> {
         let mut messages = Vec::new();
         self.each_seen(business, customer, &mut |id, seen| {
-            messages.extend(seen.message.map(|message| (id, *message)));
+            if let Seen::Message(message) = seen.what {
+                messages.push((id, *message));
+            }
         })?;
         Ok(messages)
     }
@@ -256,6 +278,39 @@ impl Records<'_> {
             Some(NumberRecord::Displays(canonical)) => canonical,
             _ => business,
         })
+    }
+
+    /// The rate of a market and category on the card of a day.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn rate(&self, currency: Currency, card: Day, market: Market, category: Category) -> Result<Option<Rate>> {
+        self.decoded(Table::Rates, &codec::rate_key(currency, card, market, category)?)
+    }
+
+    /// The days from which a currency's rate cards hold, in order.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
+        Ok(self.decoded(Table::Rates, currency.code().as_bytes())?.unwrap_or_default())
+    }
+
+    /// How many messages of a market and category were charged in a month.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn volume(&self, month: Day, currency: Currency, market: Market, category: Category) -> Result<u64> {
+        let key = codec::volume_key(month, currency, market, category)?;
+        Ok(self.decoded(Table::Volumes, &key)?.unwrap_or(0))
+    }
+
+    /// The customer that stands behind a number of the ledger, until it is erased.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn person(&self, person: PersonNumber) -> Result<Option<(Business, Customer)>> {
+        self.decoded(Table::Persons, &codec::person_key(person))
     }
 
     /// The sequence that the next ledger entry gets.
@@ -339,6 +394,52 @@ impl RecordsMut<'_> {
         Ok(unit)
     }
 
+    /// Counts one more charged message of a market and category, and returns how many they are now.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn take_volume_unit(
+        &mut self,
+        month: Day,
+        currency: Currency,
+        market: Market,
+        category: Category,
+    ) -> Result<u64> {
+        let unit = self.read().volume(month, currency, market, category)? + 1;
+        self.put(Table::Volumes, &codec::volume_key(month, currency, market, category)?, &unit)?;
+        Ok(unit)
+    }
+
+    /// The next place in the order in which messages were recorded.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn next_message(&mut self) -> Result<u64> {
+        let next = self.read().decoded::<u64>(Table::Meta, MESSAGES_KEY)?.unwrap_or(0) + 1;
+        self.put(Table::Meta, MESSAGES_KEY, &next)?;
+        Ok(next)
+    }
+
+    /// Gives a customer a number in the ledger.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn new_person(&mut self, business: Business, customer: &Customer) -> Result<PersonNumber> {
+        // Counted by itself: an erased number must not come to stand for somebody else.
+        let person = self.read().decoded::<u64>(Table::Meta, PERSONS_KEY)?.unwrap_or(0) + 1;
+        self.put(Table::Meta, PERSONS_KEY, &person)?;
+        self.put_person(person, business, customer)?;
+        Ok(person)
+    }
+
+    /// Lets a number of the ledger stand for a customer.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_person(&mut self, person: PersonNumber, business: Business, customer: &Customer) -> Result<()> {
+        self.put(Table::Persons, &codec::person_key(person), &(business, customer))
+    }
+
     /// Appends an entry to the ledger and counts it in the totals.
     ///
     /// # Errors
@@ -347,8 +448,13 @@ impl RecordsMut<'_> {
         let sequence = self.read().next_sequence()?;
         self.put(Table::Ledger, &sequence.to_be_bytes(), entry)?;
         let key = codec::total_key(entry.business, &entry.line)?;
-        let count = self.read().decoded::<i64>(Table::Totals, &key)?.unwrap_or(0) + entry.count;
-        if count == 0 { self.0.delete(Table::Totals, &key) } else { self.put(Table::Totals, &key, &count) }
+        let mut total = self.read().decoded::<Total>(Table::Totals, &key)?.unwrap_or_default();
+        total.add(entry);
+        if total == Total::default() {
+            self.0.delete(Table::Totals, &key)
+        } else {
+            self.put(Table::Totals, &key, &total)
+        }
     }
 
     /// Keeps a template.
@@ -357,6 +463,28 @@ impl RecordsMut<'_> {
     /// `Store` when it cannot be written.
     pub fn put_template(&mut self, account: u64, name: &TemplateName, record: &TemplateRecord) -> Result<()> {
         self.put(Table::Templates, &codec::template_key(account, name), record)
+    }
+
+    /// Keeps a rate of a card.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_rate(
+        &mut self,
+        currency: Currency,
+        card: Day,
+        (market, category): (Market, Category),
+        rate: &Rate,
+    ) -> Result<()> {
+        self.put(Table::Rates, &codec::rate_key(currency, card, market, category)?, rate)
+    }
+
+    /// Keeps the days from which a currency's rate cards hold.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_rate_cards(&mut self, currency: Currency, days: &[Day]) -> Result<()> {
+        self.put(Table::Rates, currency.code().as_bytes(), &days)
     }
 
     /// Keeps what is known of a business number.

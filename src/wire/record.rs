@@ -71,5 +71,5 @@ fn sending(class: Option<Class>, category: Option<Category>) -> Sending {
     let is_template = category.is_some_and(|category| category != Category::Service);
     let class = class.unwrap_or(if is_template { Class::Template } else { Class::FreeForm });
     let category = category.unwrap_or(if class == Class::Template { Category::Unknown } else { Category::Service });
-    Sending { class, category, estimated: category == Category::Unknown }
+    Sending::new(class, category)
 }

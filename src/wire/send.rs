@@ -110,8 +110,8 @@ pub struct Receipt {
     pub ids: Vec<String>,
     /// For each addressee, the names that the answer gives it: as written in the send, as the platform knows it.
     pub names: Vec<Vec<Customer>>,
-    /// It refused the send because the window is closed.
-    pub refused: bool,
+    /// Its error code, if it refused the send: of several, the one that says that the window is closed.
+    pub refused: Option<i64>,
 }
 
 /// Reads the platform's answer to a send. An answer that cannot be read says nothing.
@@ -121,8 +121,8 @@ pub fn receipt(http_status: u16, body: &[u8]) -> Receipt {
     if !(200..300).contains(&http_status) {
         // The older platform answers with a list of errors.
         let (error, errors) = (root.get("error"), root.get("errors"));
-        let refused =
-            errors.items().chain([error]).filter_map(|error| error.get("code").integer()).any(says_window_closed);
+        let codes: Vec<i64> = errors.items().chain([error]).filter_map(|error| error.get("code").integer()).collect();
+        let refused = codes.iter().find(|code| says_window_closed(**code)).or(codes.first()).copied();
         return Receipt { refused, ..Receipt::default() };
     }
     let id = |message: Node| message.get("id").text().map(str::to_owned);
@@ -138,7 +138,7 @@ pub fn receipt(http_status: u16, body: &[u8]) -> Receipt {
     Receipt {
         ids: root.get("messages").items().filter_map(id).collect(),
         names: root.get("contacts").items().map(names).filter(|names| !names.is_empty()).collect(),
-        refused: false,
+        refused: None,
     }
 }
 

@@ -6,8 +6,9 @@ use super::{Node, Read, check_limits};
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer};
 use crate::rules::event::{
-    Act, Category, Event, Notice, NoticeWhat, Progress, Reported, Source, Status, TemplateName, What,
+    Act, Category, Event, Notice, NoticeWhat, PriceModel, Progress, Reported, Source, Status, TemplateName, What,
 };
+use crate::store::codec;
 use crate::time::Timestamp;
 
 /// From here on a number of seconds would lie after the year 5000: it counts milliseconds.
@@ -72,6 +73,13 @@ fn without_half_pairs(json: &[u8]) -> Vec<u8> {
     whole
 }
 
+/// The business account that an entry is about, and when the platform said so.
+#[derive(Clone, Copy)]
+struct Account {
+    id: Option<u64>,
+    at: Option<Timestamp>,
+}
+
 /// The number that a change is about.
 #[derive(Clone, Copy)]
 struct Number {
@@ -97,14 +105,15 @@ impl Webhook {
             let account = self.readable(account(&entry.get("id")));
             let changes = entry.get("changes");
             self.expect_list(&changes);
+            let at = time(&entry.get("time")).ok();
             for change in changes.items() {
-                let read = self.change(account, &change);
+                let read = self.change(Account { id: account, at }, &change);
                 self.readable(read);
             }
         }
     }
 
-    fn change(&mut self, account: Option<u64>, change: &Node) -> Read<()> {
+    fn change(&mut self, account: Account, change: &Node) -> Read<()> {
         let value = change.get("value");
         let number = number(&value.get("metadata"));
         if let Ok(Number { business, display }) = number {
@@ -214,6 +223,12 @@ impl Webhook {
             free_entry_point: kind == Some("free_entry_point")
                 || [priced, origin].contains(&Some("referral_conversion")),
             expires_at: expires_at.exists().then(|| self.readable(time(&expires_at))).flatten(),
+            model: match pricing.get("pricing_model").text() {
+                Some("CBP") => Some(PriceModel::Conversation),
+                Some("PMP") => Some(PriceModel::Message),
+                _ => None,
+            },
+            conversation: conversation.get("id").text().map(|id| codec::id_hash(id, None)),
         })
     }
 
@@ -283,9 +298,9 @@ impl Webhook {
         names
     }
 
-    fn notice(&mut self, account: Option<u64>, what: Option<NoticeWhat>) {
-        match (account, what) {
-            (Some(account), Some(what)) => self.notices.push(Notice { account, what }),
+    fn notice(&mut self, account: Account, what: Option<NoticeWhat>) {
+        match (account.id, what) {
+            (Some(id), Some(what)) => self.notices.push(Notice { account: id, at: account.at, what }),
             // That the account cannot be read was reported with its entry.
             (None, Some(_)) => {}
             (_, None) => self.ignored += 1,

@@ -1,0 +1,75 @@
+//! Rate cards: which one holds on a day, what it says, and how much of a month's tiers is used.
+
+use crate::error::Result;
+use crate::money::Currency;
+use crate::party::Business;
+use crate::rules::charge::Item;
+use crate::rules::conversation::Placement;
+use crate::rules::decision::{Meter, Policy};
+use crate::rules::event::{Category, Class, Outgoing};
+use crate::rules::market::{Country, Market};
+use crate::rules::rate::{NoAmount, Quote};
+use crate::rules::ruleset::Service;
+use crate::store::Records;
+use crate::time::{Day, Timestamp};
+
+/// The rate of a category for a customer from a country, on a day, in a number's currency.
+///
+/// A card that names the country itself makes it a market of its own; else it is in the market that was published for the day.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read.
+pub fn quote(
+    records: Records<'_>,
+    currency: Option<Currency>,
+    country: Option<Country>,
+    category: Category,
+    day: Day,
+) -> Result<Quote> {
+    let published = country.map(|country| Market::of(country, day));
+    let without = |why| Quote { currency, market: published, rate: Err(why) };
+    let Some(currency) = currency else { return Ok(without(NoAmount::NoCurrency)) };
+    let cards = records.rate_cards(currency)?;
+    let Some(card) = cards.iter().rev().find(|from| **from <= day) else { return Ok(without(NoAmount::NoRateCard)) };
+    let (Some(country), Some(published)) = (country, published) else { return Ok(without(NoAmount::NoMarket)) };
+    for market in [Market::Country(country), published] {
+        if let Some(rate) = records.rate(currency, *card, market, category)? {
+            return Ok(Quote { currency: Some(currency), market: Some(market), rate: Ok(rate) });
+        }
+        if market == published {
+            break;
+        }
+    }
+    Ok(without(NoAmount::NoRate))
+}
+
+/// What the cost of a send depends on besides the contact.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read.
+pub fn meter(
+    records: Records<'_>,
+    policy: &Policy,
+    business: Business,
+    outgoing: &Outgoing,
+    category: Option<Category>,
+    country: Option<Country>,
+    at: Timestamp,
+) -> Result<Meter> {
+    let Some(category) = category else { return Ok(Meter::NONE) };
+    let day = policy.rules.zone().day(at);
+    let counts = matches!(policy.rules.at(at).service, Service::FreeTier(_));
+    let tier_used = match outgoing.class {
+        Class::FreeForm | Class::Unknown if counts => records.tier_used(business, day.month())?,
+        _ => 0,
+    };
+    let category = Item { class: outgoing.class, category, placement: Placement::NONE, in_window: false }.rated();
+    let quote = quote(records, policy.currency, country, category, day)?;
+    let volume = match (&quote.rate, quote.currency, quote.market) {
+        (Ok(rate), Some(currency), Some(market)) if !rate.tiers.is_empty() => {
+            records.volume(day.month(), currency, market, category)?
+        }
+        _ => 0,
+    };
+    Ok(Meter { tier_used, quote, volume })
+}
