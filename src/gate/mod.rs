@@ -166,7 +166,16 @@ impl Gate {
     /// `TooLarge`, `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_ingest(&self, bytes: Vec<u8>, signature: Option<String>, at: Timestamp) -> Result<Ticket> {
         wire::check_size(&bytes)?;
-        self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, signature, at))
+        self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Signature(signature), at))
+    }
+
+    /// Records a webhook that was stored without its signature, on the operator's word. Returns at once; repeats change nothing.
+    ///
+    /// # Errors
+    /// As [`Gate::submit_ingest`].
+    pub fn submit_replay(&self, bytes: Vec<u8>, at: Timestamp) -> Result<Ticket> {
+        wire::check_size(&bytes)?;
+        self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Operator, at))
     }
 
     /// Records what the platform answered to a send. Returns at once.
