@@ -60,6 +60,15 @@ impl Amount {
             .map_err(|_| Error::invalid(format!("\"{}\" is no amount; write it as 0.0118", text.escape_debug())))
     }
 
+    /// Reads a number as JSON writes it, also with an exponent.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn from_number(text: &str) -> Result<Self> {
+        Amount::parse(text)
+            .or_else(|error| Decimal::from_scientific(text).map(|amount| Amount(amount.normalize())).map_err(|_| error))
+    }
+
     /// The amount in millionths of the unit, rounded half to even, for tables that hold whole numbers; saturates.
     pub fn micros(self) -> i64 {
         let micros = self.0.checked_mul(Decimal::from(1_000_000)).map(|micros| micros.round());

@@ -106,6 +106,12 @@ impl Customer {
         Ok(Customer { kind: Kind::Group, text: fitted(id)? })
     }
 
+    /// The customer that a kind's number and a text of [`Customer::text`] stand for.
+    pub(crate) fn of_kind(kind: u8, text: &str) -> Option<Self> {
+        let kind = [Kind::Phone, Kind::User, Kind::Group].into_iter().find(|known| *known as u8 == kind)?;
+        Some(Customer { kind, text: fitted(text).ok()? })
+    }
+
     fn phone(text: &str) -> Result<Self> {
         let digits = digits::<PHONE_MAX>(text).filter(|digits| digits.len() >= PHONE_MIN);
         let digits = digits.ok_or_else(|| {

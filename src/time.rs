@@ -162,6 +162,25 @@ impl Day {
         Day::new(date.year(), date.month(), 1)
     }
 
+    /// The first day of the month after this one.
+    #[must_use]
+    pub fn next_month(self) -> Self {
+        let date = self.date();
+        match date.month() {
+            12 => Day::new(date.year() + 1, 1, 1),
+            month => Day::new(date.year(), month + 1, 1),
+        }
+    }
+
+    /// Reads a month such as `2026-10`: its first day.
+    ///
+    /// # Errors
+    /// `Invalid` for anything else.
+    pub fn parse_month(text: &str) -> Result<Self> {
+        let day = Day::parse(&format!("{text}-01"));
+        day.map_err(|_| Error::invalid(format!("\"{text}\" is no month; write it as 2026-10")))
+    }
+
     fn date(self) -> NaiveDate {
         NaiveDate::from_num_days_from_ce_opt(self.0).unwrap_or_default()
     }

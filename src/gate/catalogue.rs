@@ -4,9 +4,9 @@ use crate::error::Result;
 use crate::gate::config::Config;
 use crate::party::Business;
 use crate::rules::decision::Standing;
-use crate::rules::event::TemplateName;
-use crate::store::Records;
-use crate::store::codec::NumberRecord;
+use crate::rules::event::{Category, Notice, NoticeWhat, TemplateName};
+use crate::store::codec::{NumberRecord, TemplateRecord};
+use crate::store::{Records, RecordsMut};
 
 /// The business account of a number: as configured, else as the platform's webhooks say.
 ///
@@ -32,8 +32,57 @@ pub fn standing(
     let record = match account(records, config, business)? {
         Some(account) => records.template(account, template)?,
         None => None,
+    };
+    let category = record.as_ref().and_then(|record| record.category).or_else(|| config.template_category(template));
+    Ok(Standing { approved: record.and_then(|record| record.approved), category })
+}
+
+/// Applies what the platform says about a business account.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read or written.
+pub fn notice(records: &mut RecordsMut<'_>, notice: &Notice) -> Result<()> {
+    match &notice.what {
+        NoticeWhat::Number { business, display } => {
+            let belongs = NumberRecord::Belongs(notice.account);
+            if records.read().number(*business)? != Some(belongs) {
+                records.put_number(*business, &belongs)?;
+            }
+            let displays = NumberRecord::Displays(*business);
+            match display {
+                Some(display) if display != business && records.read().number(*display)? != Some(displays) => {
+                    records.put_number(*display, &displays)
+                }
+                _ => Ok(()),
+            }
+        }
+        NoticeWhat::TemplateStatus { template, approved, category } => {
+            amend_template(records, notice, template, Some(*approved), *category)
+        }
+        NoticeWhat::TemplateCategory { template, category } => {
+            amend_template(records, notice, template, None, Some(*category))
+        }
     }
-    .unwrap_or_default();
-    let category = record.category.or_else(|| config.template_category(template));
-    Ok(Standing { approved: record.approved, category })
+}
+
+/// Keeps what a notice says of a template, unless something newer is known.
+fn amend_template(
+    records: &mut RecordsMut<'_>,
+    notice: &Notice,
+    template: &TemplateName,
+    approved: Option<bool>,
+    category: Option<Category>,
+) -> Result<()> {
+    let nothing = TemplateRecord { template: template.clone(), approved: None, category: None, as_of: None };
+    let known = records.read().template(notice.account, template)?.unwrap_or(nothing);
+    if notice.at.is_some() && notice.at < known.as_of {
+        return Ok(());
+    }
+    let record = TemplateRecord {
+        approved: approved.or(known.approved),
+        category: category.or(known.category),
+        as_of: notice.at.or(known.as_of),
+        ..known
+    };
+    records.put_template(notice.account, &record)
 }

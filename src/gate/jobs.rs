@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error, Result};
-use crate::gate::apply::{self, Applying};
+use crate::gate::apply::Applying;
+use crate::gate::catalogue;
 use crate::gate::config::Config;
 use crate::gate::recorder::{Job, Report};
 use crate::party::{Business, Customer, Kind};
@@ -78,7 +79,7 @@ struct Batch {
 impl Batch {
     fn apply(&self, config: &Config, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
         for notice in &self.notices {
-            apply::notice(records, notice)?;
+            catalogue::notice(records, notice)?;
         }
         let mut report = Report { ignored: self.ignored, unreadable: self.unreadable.clone(), ..Report::default() };
         for event in &self.events {
@@ -171,6 +172,23 @@ impl Job for Record {
 
     fn weight(&self) -> usize {
         size_of::<Self>() + size_of::<Event>()
+    }
+}
+
+/// What an operator changes: rate cards, the catalogue, an erasure.
+pub(super) struct Work<F>(pub(super) F);
+
+impl<F: Fn(&mut RecordsMut<'_>, Timestamp) -> Result<Report> + Send> Job for Work<F> {
+    fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
+        (self.0)(records, now)
+    }
+
+    fn weight(&self) -> usize {
+        size_of::<Self>()
     }
 }
 

@@ -1,13 +1,18 @@
 //! The running system: a [`Gate`] answers for sends and takes in what happened.
 
 pub mod apply;
+mod books;
 pub mod catalogue;
 pub mod config;
+pub mod inquiry;
 mod jobs;
+mod persons;
 pub mod process;
 pub mod rates;
+pub mod reconcile;
 pub mod recorder;
 pub mod report;
+pub mod timeline;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,22 +23,29 @@ use once_cell::sync::{Lazy, OnceCell};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Code, Error, Result};
+use crate::money::Currency;
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
 use crate::rules::decision::{self, Decision, Mode, Standing};
-use crate::rules::event::Event;
+use crate::rules::event::{Event, Notice};
 use crate::rules::market::Country;
 use crate::rules::window::{State, Window};
+use crate::store::codec::TemplateRecord;
 use crate::store::lmdb::LmdbStore;
 use crate::store::memory::MemoryStore;
-use crate::store::{Read, Records, Store};
-use crate::time::Timestamp;
+use crate::store::{Read, Records, RecordsMut, Store};
+use crate::time::{Day, Span, Timestamp};
 use crate::wire;
+use crate::wire::bill::Bill;
 use crate::wire::send::{self, Endpoint};
+use apply::Applying;
 use config::{Config, Durability, Fail, StorePlace};
+use inquiry::{Audit, Expiring, FreeTier, LedgerRow};
 use process::Signal;
-use recorder::{Outcome, Recorder, Ticket};
+use reconcile::{BillRow, Difference, Reconciled};
+use recorder::{Outcome, Recorder, Report, Ticket};
 use report::{By, Row};
+use timeline::Timeline;
 
 pub use jobs::Token;
 
@@ -186,6 +198,52 @@ impl Gate {
         self.submit(jobs::Settle::new(Arc::clone(&self.config), token, http_status, response, at))
     }
 
+    /// Keeps a rate card: sends are priced by it from its day on. Returns at once.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_rates(&self, card: rates::Card) -> Result<Ticket> {
+        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, _| {
+            rates::import(records, &card)?;
+            Ok(Report { events: u32::try_from(card.rates.len()).unwrap_or(u32::MAX), ..Report::default() })
+        }))
+    }
+
+    /// Takes in what the platform says of business accounts: their templates and numbers. Returns at once.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_notices(&self, notices: Vec<Notice>) -> Result<Ticket> {
+        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, _| {
+            notices.iter().try_for_each(|notice| catalogue::notice(records, notice))?;
+            Ok(Report { events: u32::try_from(notices.len()).unwrap_or(u32::MAX), ..Report::default() })
+        }))
+    }
+
+    /// Erases a customer, of one number or of all: facts, names, message ids, and the identity in the ledger; totals stay. Returns at once; the
+    /// report's events are the contacts that were erased.
+    ///
+    /// What the platform says of the customer afterwards is recorded as of a new one.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_forget(&self, business: Option<Business>, customer: Customer) -> Result<Ticket> {
+        let config = Arc::clone(&self.config);
+        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, now| {
+            let businesses = match business {
+                Some(business) => vec![records.read().canonical(config.canonical(business))?],
+                None => records.read().businesses()?,
+            };
+            let mut report = Report::default();
+            for business in businesses {
+                let policy = config.policy(business);
+                let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
+                report.events += u32::from(applying.forget(business, &customer)?);
+            }
+            Ok(report)
+        }))
+    }
+
     fn submit(&self, job: impl recorder::Job + 'static) -> Result<Ticket> {
         self.running()?.recorder.submit(Box::new(job), TICKET_DEADLINE)
     }
@@ -238,6 +296,104 @@ impl Gate {
     pub fn report(&self, from: Timestamp, to: Timestamp, by: &[By]) -> Result<Vec<Row>> {
         let zone = |business| self.config.policy(business).rules.zone();
         self.read(|records| report::report(records, zone, (from, to), by))
+    }
+
+    /// The windows that are open at a moment and close within a span of it, soonest first: at most `limit`, those after `after`. Reads all contacts.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn expiring(
+        &self,
+        at: Timestamp,
+        within: Span,
+        after: Option<&Expiring>,
+        limit: usize,
+    ) -> Result<Vec<Expiring>> {
+        self.read(|records| inquiry::expiring(records, &self.config, at, within, after, limit))
+    }
+
+    /// How much of the month's free service messages each number has used.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn free_tiers(&self, at: Timestamp) -> Result<Vec<FreeTier>> {
+        self.read(|records| inquiry::free_tiers(records, &self.config, at))
+    }
+
+    /// At most `limit` entries of the ledger from a place on.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn ledger(&self, from: u64, limit: usize) -> Result<Vec<LedgerRow>> {
+        self.read(|records| inquiry::ledger(records, from, limit))
+    }
+
+    /// The last place in the ledger; 0 while it is empty.
+    ///
+    /// # Errors
+    /// `Store` or `Forked`.
+    pub fn ledger_length(&self) -> Result<u64> {
+        self.read(|records| Ok(records.next_sequence()? - 1))
+    }
+
+    /// Adds up the whole ledger and compares it with the totals. `each` is told how far it has come.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn audit(&self, each: &mut dyn FnMut(u64)) -> Result<Audit> {
+        self.read(|records| inquiry::audit(records, each))
+    }
+
+    /// The last days of a contact; `None` where nobody is known by this name.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn timeline(&self, business: Business, customer: &Customer) -> Result<Option<Timeline>> {
+        let customer = if self.config.fold_numbers { customer.folded() } else { *customer };
+        self.read(|records| {
+            let business = self.canonical(records, business)?;
+            timeline::timeline(records, self.config.policy(business), business, &customer)
+        })
+    }
+
+    /// The estimates of some days, first and last included, beside the platform's reports.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn reconcile(&self, days: (Day, Day)) -> Result<Vec<Reconciled>> {
+        self.read(|records| reconcile::reconcile(records, days))
+    }
+
+    /// The messages of some days whose estimate the platform's report does not confirm. `each` is told how far it has come in the ledger.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn differences(&self, days: (Day, Day), each: &mut dyn FnMut(u64)) -> Result<Vec<Difference>> {
+        self.read(|records| reconcile::differences(records, days, each))
+    }
+
+    /// The books beside the platform's bill.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn compare(&self, bill: &Bill) -> Result<Vec<BillRow>> {
+        self.read(|records| reconcile::compare(records, &self.config, bill))
+    }
+
+    /// The days from which a currency's rate cards hold, in order.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
+        self.read(|records| records.rate_cards(currency))
+    }
+
+    /// The templates of a business account.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn templates(&self, account: u64) -> Result<Vec<TemplateRecord>> {
+        self.read(|records| records.templates(account))
     }
 
     /// What a gateway needs to know of the configuration of a number; of those that are not listed, for `None`.

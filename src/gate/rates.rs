@@ -1,17 +1,73 @@
 //! Rate cards: which one holds on a day, what it says, and how much of a month's tiers is used.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
-use crate::money::Currency;
+use crate::money::{Amount, Currency};
 use crate::party::Business;
 use crate::rules::charge::Item;
 use crate::rules::conversation::Placement;
 use crate::rules::decision::{Meter, Policy};
 use crate::rules::event::{Category, Class, Outgoing};
 use crate::rules::market::{Country, Market};
-use crate::rules::rate::{NoAmount, Quote};
+use crate::rules::rate::{NoAmount, Quote, Rate, Tier};
 use crate::rules::ruleset::Service;
-use crate::store::Records;
+use crate::store::{Records, RecordsMut};
 use crate::time::{Day, Timestamp};
+
+/// What a published rate card says of a market and category.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// Its list rate.
+    List(Amount),
+    /// The rate of a volume tier.
+    Tier(Tier),
+}
+
+/// A published rate card: of one currency, from one day on. List rates and volume tiers are published apart and may be imported in any order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Card {
+    /// The currency of its amounts.
+    pub currency: Currency,
+    /// The first day on which it holds, in each account's own time zone.
+    pub from: Day,
+    /// What it says.
+    pub rates: Vec<(Market, Category, Published)>,
+}
+
+/// Keeps a rate card. What an earlier import said of the same kind, currency and day is replaced whole.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read or written.
+pub fn import(records: &mut RecordsMut<'_>, card: &Card) -> Result<()> {
+    let Card { currency, from, .. } = *card;
+    let mut rates: BTreeMap<(Market, Category), Rate> = records.read().card(currency, from)?.into_iter().collect();
+    let is_list = |published: &Published| matches!(published, Published::List(_));
+    let brings = |lists: bool| card.rates.iter().any(|(_, _, published)| is_list(published) == lists);
+    for rate in rates.values_mut() {
+        rate.list = rate.list.filter(|_| !brings(true));
+        if brings(false) {
+            rate.tiers.clear();
+        }
+    }
+    for (market, category, published) in &card.rates {
+        let rate = rates.entry((*market, *category)).or_default();
+        match published {
+            Published::List(amount) => rate.list = Some(*amount),
+            Published::Tier(tier) => rate.tiers.push(*tier),
+        }
+    }
+    for (of, mut rate) in rates {
+        rate.tiers.sort_by_key(|tier| tier.from);
+        records.put_rate(currency, from, of, &rate)?;
+    }
+    let mut days = records.read().rate_cards(currency)?;
+    if let Err(place) = days.binary_search(&from) {
+        days.insert(place, from);
+        records.put_rate_cards(currency, &days)?;
+    }
+    Ok(())
+}
 
 /// The rate of a category for a customer from a country, on a day, in a number's currency.
 ///

@@ -248,6 +248,33 @@ pub fn recount(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message
     contact.conversations.retain(|open| contact.last_sent < Some(open.expires_at));
 }
 
+/// All conversations that a contact's messages opened, each until it ended or will end. Counts them anew, as [`recount`] does.
+pub fn history(
+    rules: &Rules,
+    contact: &mut Contact,
+    acts: &[Timestamp],
+    messages: &mut [Message],
+) -> Vec<Conversation> {
+    messages.sort_by_key(|message| (message.at, message.sequence));
+    contact.conversations.clear();
+    let mut known: Vec<Conversation> = Vec::new();
+    for message in messages.iter_mut().filter(|message| message.counts()) {
+        enter(rules, contact, acts, message);
+        let is_same = |one: &Conversation, other: &Conversation| {
+            (one.category, one.opened_at) == (other.category, other.opened_at)
+        };
+        // What a free entry point has closed is over.
+        for known in known.iter_mut().filter(|known| message.at < known.expires_at) {
+            let running = contact.conversations.iter().find(|open| is_same(open, known));
+            *known = running.copied().unwrap_or(Conversation { expires_at: message.at, ..*known });
+        }
+        let opened = contact.conversations.iter().filter(|open| !known.iter().any(|known| is_same(open, known)));
+        let opened: Vec<Conversation> = opened.copied().collect();
+        known.extend(opened);
+    }
+    known
+}
+
 /// The conversation category that a message would open by itself.
 fn own_category(message: &Message) -> Option<ConversationCategory> {
     match message.class() {

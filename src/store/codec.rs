@@ -116,8 +116,10 @@ impl Total {
 pub type PersonNumber = u64;
 
 /// A template of the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TemplateRecord {
+    /// Which.
+    pub template: TemplateName,
     /// Whether it may be sent; `None` while only its category was heard of.
     pub approved: Option<bool>,
     /// Its category.
@@ -142,6 +144,17 @@ pub fn contact_key(business: Business, customer: &Customer) -> Vec<u8> {
     key.push(customer.kind() as u8);
     key.extend_from_slice(customer.text().as_bytes());
     key
+}
+
+/// The number and the customer that a contact's key was made of.
+///
+/// # Errors
+/// `Format` when the key is not ours.
+pub fn contact_of(key: &[u8]) -> Result<(Business, Customer)> {
+    let business = key.first_chunk().map(|bytes| Business::from_number(u64::from_be_bytes(*bytes)));
+    let text = key.get(9..).and_then(|text| std::str::from_utf8(text).ok());
+    let customer = key.get(8).zip(text).and_then(|(kind, text)| Customer::of_kind(*kind, text));
+    business.zip(customer).ok_or_else(|| foreign(Table::Contacts))
 }
 
 /// What the keys of all message ids of a contact begin with. Names hold no zero byte, so no contact's prefix begins another's.

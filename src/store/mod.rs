@@ -261,6 +261,24 @@ impl Records<'_> {
         self.decoded(Table::Templates, &codec::template_key(account, name))
     }
 
+    /// All templates of a business account.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn templates(&self, account: u64) -> Result<Vec<TemplateRecord>> {
+        let prefix = account.to_be_bytes();
+        let mut templates = Vec::new();
+        self.0.scan(Table::Templates, &prefix, &mut |key, value| {
+            if !key.starts_with(&prefix) {
+                return Ok(false);
+            }
+            templates.push(codec::decode(Table::Templates, value)?);
+            Ok(true)
+        })?;
+        templates.sort_by(|one: &TemplateRecord, other| one.template.cmp(&other.template));
+        Ok(templates)
+    }
+
     /// What is known of a business number.
     ///
     /// # Errors
@@ -294,6 +312,67 @@ impl Records<'_> {
     /// `Store` or `Format` when they cannot be read.
     pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
         Ok(self.decoded(Table::Rates, currency.code().as_bytes())?.unwrap_or_default())
+    }
+
+    /// All rates of a card.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn card(&self, currency: Currency, from: Day) -> Result<Vec<((Market, Category), Rate)>> {
+        let prefix = codec::rates_prefix(currency, from);
+        let mut rates = Vec::new();
+        self.0.scan(Table::Rates, &prefix, &mut |key, value| {
+            if !key.starts_with(&prefix) {
+                return Ok(false);
+            }
+            rates.push((codec::rate_of(key)?, codec::decode(Table::Rates, value)?));
+            Ok(true)
+        })?;
+        Ok(rates)
+    }
+
+    /// The numbers that have contacts.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn businesses(&self) -> Result<Vec<Business>> {
+        let mut businesses = Vec::new();
+        let mut from = Some(Vec::new());
+        while let Some(start) = from.take() {
+            self.0.scan(Table::Contacts, &start, &mut |key, _| {
+                if let Some(number) = key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) {
+                    businesses.push(Business::from_number(number));
+                    from = number.checked_add(1).map(|next| next.to_be_bytes().to_vec());
+                }
+                Ok(false)
+            })?;
+        }
+        Ok(businesses)
+    }
+
+    /// Visits the contacts of all numbers, each under the name that it is kept by.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read, and what the visitor returns.
+    pub fn each_contact(&self, each: &mut dyn FnMut(Business, Found) -> Result<()>) -> Result<()> {
+        self.0.scan(Table::Contacts, &[], &mut |key, value| {
+            if let Slot::Contact(contact) = codec::decode(Table::Contacts, value)? {
+                let (business, customer) = codec::contact_of(key)?;
+                each(business, Found { customer, contact })?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Visits the ledger from an entry on.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read, and what the visitor returns.
+    pub fn each_entry(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> Result<bool>) -> Result<()> {
+        self.0.scan(Table::Ledger, &from.to_be_bytes(), &mut |key, value| {
+            let sequence = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            each(sequence, codec::decode(Table::Ledger, value)?)
+        })
     }
 
     /// How many messages of a market and category were charged in a month.
@@ -420,6 +499,14 @@ impl RecordsMut<'_> {
         Ok(next)
     }
 
+    /// Lets a number of the ledger stand for nobody.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_person(&mut self, person: PersonNumber) -> Result<()> {
+        self.0.delete(Table::Persons, &codec::person_key(person))
+    }
+
     /// Gives a customer a number in the ledger.
     ///
     /// # Errors
@@ -461,8 +548,8 @@ impl RecordsMut<'_> {
     ///
     /// # Errors
     /// `Store` when it cannot be written.
-    pub fn put_template(&mut self, account: u64, name: &TemplateName, record: &TemplateRecord) -> Result<()> {
-        self.put(Table::Templates, &codec::template_key(account, name), record)
+    pub fn put_template(&mut self, account: u64, record: &TemplateRecord) -> Result<()> {
+        self.put(Table::Templates, &codec::template_key(account, &record.template), record)
     }
 
     /// Keeps a rate of a card.

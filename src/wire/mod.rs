@@ -1,5 +1,6 @@
 //! The platform's bytes: webhooks, sends and their answers, signatures. Here they become words of the rules, and nowhere else.
 
+pub mod bill;
 pub mod record;
 pub mod send;
 pub mod signature;

@@ -377,7 +377,7 @@ fn source(referral: &Node) -> Option<Source> {
 }
 
 /// A category by any of the words that the platform has for it.
-fn category(word: &str) -> Option<Category> {
+pub(super) fn category(word: &str) -> Option<Category> {
     let word = word.to_ascii_lowercase().replace('-', "_");
     match word.strip_prefix("group_").unwrap_or(&word) {
         "marketing" | "marketing_lite" => Some(Category::Marketing),

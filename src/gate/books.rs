@@ -1,0 +1,263 @@
+//! The books of a contact: its messages placed, charged and posted, and counted anew where something was learnt late.
+
+use crate::error::Result;
+use crate::gate::apply::Applying;
+use crate::gate::rates;
+use crate::party::{Business, Customer};
+use crate::rules::charge::{self, Bill, Charged, Item};
+use crate::rules::conversation::{self, Effect, Placement};
+use crate::rules::event::Sending;
+use crate::rules::ledger::{self, Line, LineKind, Posting};
+use crate::rules::market::{Country, Market};
+use crate::rules::message::Message;
+use crate::rules::rate::Quote;
+use crate::rules::ruleset::Anchor;
+use crate::store::codec::{Entry, IdHash, Seen, SeenId};
+use crate::store::{Found, RecordsMut};
+use crate::time::{Day, Timestamp};
+
+impl Applying<'_, '_> {
+    pub(super) fn message(&self, business: Business, customer: &Customer, id: IdHash) -> Result<Option<Message>> {
+        Ok(match self.records.read().seen(business, customer, id)?.map(|seen| seen.what) {
+            Some(Seen::Message(message)) => Some(*message),
+            _ => None,
+        })
+    }
+
+    /// Accounts a message that is new or has changed: places it, charges it, and posts the difference. Returns its placement.
+    pub(super) fn account(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        id: IdHash,
+        before: Option<Message>,
+        mut message: Message,
+    ) -> Result<Placement> {
+        // Neither another send nor an act came after it: what is remembered in the contact decides.
+        let is_next = Some(message.at) >= found.contact.last_sent && Some(message.at) >= found.contact.last_act;
+        match &before {
+            Some(before) if !self.moves_others(before, &message) => {
+                let anchor = self.policy.rules.at(message.ruled_at()).anchor;
+                if !message.counts() {
+                    (message.placement, message.due_at) = (Placement::NONE, None);
+                } else if anchor == Anchor::Delivery && message.placement.effect == Effect::None {
+                    message.due_at = message.delivered_at;
+                }
+            }
+            None if is_next || !message.counts() => {
+                if message.counts() {
+                    conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
+                }
+                message.first = message.placement;
+                self.records.put_recipient(business, id, &found.customer)?;
+            }
+            _ => {
+                self.records.put_recipient(business, id, &found.customer)?;
+                let placement = self.recount(business, found, Some((id, message)))?;
+                self.records.put_contact(business, found)?;
+                return Ok(placement);
+            }
+        }
+        let placement = message.placement;
+        self.write_message(business, found, id, before.as_ref(), message)?;
+        self.records.put_contact(business, found)?;
+        Ok(placement)
+    }
+
+    /// Whether a change of one message may change what others opened, joined or cost.
+    pub(super) fn moves_others(&self, before: &Message, after: &Message) -> bool {
+        let rules = self.policy.rules.at(after.ruled_at());
+        let was_ruled_by = self.policy.rules.at(before.ruled_at());
+        let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;
+        // What fails without having opened anything leaves no gap behind.
+        let leaves_a_gap = before.counts() && !after.counts() && before.placement.effect == Effect::Opens;
+        leaves_a_gap
+            || !before.counts() && after.counts()
+            || before.class() != after.class()
+            || before.category() != after.category()
+            || before.at != after.at
+            || before.reported.free_entry_point != after.reported.free_entry_point
+            || before.reported.expires_at != after.reported.expires_at && after.reported.free_entry_point
+            || first_delivery && (before.placement.effect != Effect::None || was_ruled_by.set != rules.set)
+    }
+
+    /// Counts the contact's conversations anew, with one message put in its place, and posts every difference. Returns that message's placement.
+    pub(super) fn recount(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        changed: Option<(IdHash, Message)>,
+    ) -> Result<Placement> {
+        let (mut before, mut acts) = (Vec::new(), Vec::new());
+        self.records.read().each_seen(business, &found.customer, &mut |id, seen| match seen.what {
+            Seen::Message(message) => before.push((id, *message)),
+            Seen::Act { at, opens: true, .. } => acts.push(at),
+            Seen::Act { .. } | Seen::Other => {}
+        })?;
+        if before.is_empty() && changed.is_none() {
+            return Ok(Placement::NONE);
+        }
+        let mut after = before.clone();
+        let changed_id = changed.as_ref().map(|(id, _)| *id);
+        if let Some((id, message)) = changed {
+            after.retain(|(known, _)| *known != id);
+            after.push((id, message));
+        }
+        let mut messages: Vec<&mut Message> = after.iter_mut().map(|(_, message)| message).collect();
+        conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut messages);
+        let mut placement = Placement::NONE;
+        for (id, mut message) in after {
+            let old = before.iter().find(|(known, _)| *known == id).map(|(_, message)| message);
+            if Some(id) == changed_id {
+                placement = message.placement;
+                if old.is_none_or(|old| old.sending.is_none()) {
+                    message.first = message.placement;
+                }
+            }
+            if old != Some(&message) {
+                self.write_message(business, found, id, old, message)?;
+            }
+        }
+        Ok(placement)
+    }
+
+    /// Charges a message, keeps it, and posts what has changed.
+    pub(super) fn write_message(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        id: IdHash,
+        before: Option<&Message>,
+        mut message: Message,
+    ) -> Result<()> {
+        message.country = message.country.or_else(|| country_of(found));
+        self.charge(business, &mut message)?;
+        for posting in ledger::postings(before, &message) {
+            self.post(business, found, Some(message.sequence), posting)?;
+        }
+        let seen = SeenId { recorded_at: self.now, what: Seen::Message(Box::new(message)) };
+        self.records.put_seen(business, &found.customer, id, &seen)
+    }
+
+    /// Posts a line about a contact, which gets its number in the ledger with the first one.
+    pub(super) fn post(
+        &mut self,
+        business: Business,
+        found: &mut Found,
+        message: Option<u64>,
+        posting: Posting,
+    ) -> Result<()> {
+        let person = match found.contact.persons.first() {
+            Some(person) => *person,
+            None => {
+                let person = self.records.new_person(business, &found.customer)?;
+                found.contact.persons.push(person);
+                person
+            }
+        };
+        self.book(business, Some(person), message, posting)
+    }
+
+    pub(super) fn book(
+        &mut self,
+        business: Business,
+        person: Option<u64>,
+        message: Option<u64>,
+        posting: Posting,
+    ) -> Result<()> {
+        let Posting { line, count, amount, estimated_amount } = posting;
+        let recorded_at = self.now;
+        self.records.post(&Entry { recorded_at, business, person, message, line, count, amount, estimated_amount })
+    }
+
+    /// The charge of a message, once it is due, by our own reckoning and by the platform's report. A service message takes its unit of the
+    /// month's free tier once, a charged one its unit of the volume tiers.
+    pub(super) fn charge(&mut self, business: Business, message: &mut Message) -> Result<()> {
+        let zone = self.policy.rules.zone();
+        message.day = zone.day(message.at);
+        message.currency = self.policy.currency;
+        message.due_day = message.due_at.map(|due| zone.day(due));
+        let rules = self.policy.rules.at(message.ruled_at());
+        let item = |category, placement| Item {
+            class: message.class(),
+            category,
+            placement,
+            in_window: message.window_act.is_some(),
+        };
+        let standing = item(message.category(), message.placement);
+        let day = message.due_day.unwrap_or(message.day);
+        let quote = |records: &RecordsMut<'_>, item: &Item| {
+            rates::quote(records.read(), self.policy.currency, message.country, item.rated(), day)
+        };
+        let quoted = quote(self.records, &standing)?;
+        let Some(due_day) = message.due_day else {
+            (message.market, message.estimate, message.report) = (quoted.market, None, None);
+            return Ok(());
+        };
+        let reported = charge::reported(rules, &message.reported, &standing, message.starts_conversation);
+        // What the platform reports is compared with what we should have said without it.
+        let reckoned = match reported {
+            Some(_) => item(message.reckoned_category(), message.reckoned_placement()),
+            None => standing,
+        };
+        let reckoned_quote =
+            if reckoned.rated() == standing.rated() { quoted.clone() } else { quote(self.records, &reckoned)? };
+        if reckoned.takes_tier_unit(rules) && message.tier_unit.is_none() {
+            message.tier_unit = Some(self.records.take_tier_unit(business, due_day.month())?);
+        }
+        let used = message.tier_unit.map_or(0, |unit| unit - 1);
+        let estimated = charge::charge(rules, &reckoned, used);
+        let place =
+            self.volume_place(message.volume_unit, &quoted, &standing, reported.unwrap_or(estimated), due_day)?;
+        message.volume_unit = place;
+        let place = place.unwrap_or(1);
+        message.estimate = Some(Bill::new(estimated, reckoned.category, &reckoned_quote, place));
+        message.report = reported.map(|reported| Bill::new(reported, standing.category, &quoted, place));
+        message.market = quoted.market;
+        Ok(())
+    }
+
+    /// The place of a charged message among those of its market and category in the month, where the rate depends on it.
+    pub(super) fn volume_place(
+        &mut self,
+        taken: Option<u64>,
+        quote: &Quote,
+        item: &Item,
+        charged: Charged,
+        due: Day,
+    ) -> Result<Option<u64>> {
+        let has_tiers = quote.rate.as_ref().is_ok_and(|rate| !rate.tiers.is_empty());
+        match (taken, quote.currency, quote.market) {
+            (None, Some(currency), Some(market)) if has_tiers && charged.is_billable() => {
+                self.records.take_volume_unit(due.month(), currency, market, item.rated()).map(Some)
+            }
+            _ => Ok(taken),
+        }
+    }
+
+    pub(super) fn line_of(&self, found: &Found, kind: LineKind, sending: &Sending, at: Timestamp) -> Line {
+        let day = self.policy.rules.zone().day(at);
+        Line {
+            day,
+            kind,
+            class: sending.class,
+            category: sending.category,
+            estimated: sending.estimated,
+            placement: Placement::NONE,
+            charged: Charged::NONE,
+            no_amount: None,
+            estimate: None,
+            market: country_of(found).map(|country| Market::of(country, day)),
+            currency: self.policy.currency,
+            reason: None,
+            code: None,
+        }
+    }
+}
+
+/// The country of a contact: its phone number's, else its user id's.
+fn country_of(found: &Found) -> Option<Country> {
+    let mut names: Vec<&Customer> = std::iter::once(&found.customer).chain(&found.contact.names).collect();
+    names.sort_by_key(|name| name.kind());
+    names.into_iter().find_map(Country::of)
+}
