@@ -35,20 +35,15 @@ pub struct Card {
     pub rates: Vec<(Market, Category, Published)>,
 }
 
-/// Keeps a rate card. What an earlier import said of the same kind, currency and day is replaced whole.
+/// Keeps a rate card. What an earlier import of the same currency and day said of the same markets and categories is replaced.
 ///
 /// # Errors
 /// `Store` or `Format` when the records cannot be read or written.
 pub fn import(records: &mut RecordsMut<'_>, card: &Card) -> Result<()> {
     let Card { currency, from, .. } = *card;
     let mut rates: BTreeMap<(Market, Category), Rate> = records.read().card(currency, from)?.into_iter().collect();
-    let is_list = |published: &Published| matches!(published, Published::List(_));
-    let brings = |lists: bool| card.rates.iter().any(|(_, _, published)| is_list(published) == lists);
-    for rate in rates.values_mut() {
-        rate.list = rate.list.filter(|_| !brings(true));
-        if brings(false) {
-            rate.tiers.clear();
-        }
+    for (market, category, _) in card.rates.iter().filter(|(_, _, published)| matches!(published, Published::Tier(_))) {
+        rates.entry((*market, *category)).or_default().tiers.clear();
     }
     for (market, category, published) in &card.rates {
         let rate = rates.entry((*market, *category)).or_default();
