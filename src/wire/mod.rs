@@ -4,6 +4,7 @@ pub mod bill;
 pub mod record;
 pub mod send;
 pub mod signature;
+pub mod templates;
 pub mod webhook;
 
 use std::borrow::Cow;

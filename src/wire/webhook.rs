@@ -389,13 +389,18 @@ pub(super) fn category(word: &str) -> Option<Category> {
     }
 }
 
+/// Whether a template may be sent, by the platform's word for its status.
+pub(super) fn is_approved(word: &str) -> Option<bool> {
+    match word {
+        "APPROVED" | "REINSTATED" | "UNARCHIVED" | "FLAGGED" => Some(true),
+        "REJECTED" | "PENDING" | "PAUSED" | "DISABLED" | "ARCHIVED" | "DELETED" | "PENDING_DELETION" => Some(false),
+        "IN_APPEAL" | "LOCKED" | "LIMIT_EXCEEDED" => Some(false),
+        _ => None,
+    }
+}
+
 fn template_status(value: &Node) -> Read<Option<NoticeWhat>> {
-    let approved = match value.get("event").text() {
-        Some("APPROVED" | "REINSTATED" | "UNARCHIVED" | "FLAGGED") => true,
-        Some("REJECTED" | "PENDING" | "PAUSED" | "DISABLED" | "ARCHIVED" | "DELETED" | "PENDING_DELETION") => false,
-        Some("IN_APPEAL" | "LOCKED" | "LIMIT_EXCEEDED") => false,
-        _ => return Ok(None),
-    };
+    let Some(approved) = value.get("event").text().and_then(is_approved) else { return Ok(None) };
     let category = value.get("message_template_category").text().and_then(category);
     Ok(Some(NoticeWhat::TemplateStatus { template: template(value)?, approved, category }))
 }
