@@ -19,10 +19,11 @@
  *             A gate that was closed is recognised and answered with CSW_CODE_INVALID.
  * Fork        A gate opened before a fork and not used yet works in the parent and in every child. A store that was used before the fork
  *             answers CSW_CODE_FORKED in the child, through every gate: use it first after the fork. Closing such a gate there is harmless.
- * Blocking    csw_check, csw_decide, csw_submit_* and csw_poll never wait for a disk, a network, or another process. The first use of a gate
- *             in a process opens the store. csw_record, csw_ingest, csw_settle, csw_wait and csw_flush wait, within a bound.
+ * Blocking    csw_check, csw_decide, csw_submit_*, csw_poll and csw_*_rows never wait for a disk, a network, or another process. The first use of
+ *             a gate in a process opens the store. csw_record, csw_ingest, csw_settle, csw_forget, csw_wait and csw_flush wait, within a bound;
+ *             csw_report reads for as long as there are totals.
  * Panics      A fault inside the library is caught at its boundary and returned as CSW_CODE_INTERNAL; the host goes on.
- * Signals     The library starts one thread per store on first use, with all signals blocked, and installs no handlers.
+ * Signals     The library starts one thread per store on first use, and another with the first csw_submit_report or csw_submit_expiring, with all signals blocked, and installs no handlers.
  * Versions    csw_abi_version() of the loaded library must equal CSW_ABI_VERSION of this header.
  */
 
@@ -59,6 +60,18 @@ enum csw_conversation {
   CSW_CONVERSATION_JOINS = 2,
   // Neither.
   CSW_CONVERSATION_NONE = 3,
+};
+
+// Why a charge has no amount.
+enum csw_no_amount {
+  // The number has no currency in the configuration.
+  CSW_NO_AMOUNT_NO_CURRENCY = 1,
+  // No rate card of that currency holds on the day.
+  CSW_NO_AMOUNT_NO_RATE_CARD = 2,
+  // The customer's country cannot be told: a group, or a calling code that nobody has.
+  CSW_NO_AMOUNT_NO_MARKET = 3,
+  // The card names no rate for the market and category.
+  CSW_NO_AMOUNT_NO_RATE = 4,
 };
 
 // What kind of fault a call reports. The numbers are negative and never reused.
@@ -243,6 +256,14 @@ enum csw_charge_reason {
   CSW_CHARGE_REASON_NO_RATE = 9,
 };
 
+// Whose word a charge is.
+enum csw_basis {
+  // Our own reckoning.
+  CSW_BASIS_ESTIMATED = 1,
+  // The platform's report.
+  CSW_BASIS_REPORTED = 2,
+};
+
 // What is done with a verdict.
 enum csw_mode {
   // Denied sends are stopped.
@@ -275,6 +296,14 @@ enum csw_by {
   CSW_BY_CONVERSATION_CATEGORY = 16,
   // Why messages are or are not charged.
   CSW_BY_CHARGE_REASON = 32,
+  // Whether they are charged.
+  CSW_BY_CHARGE = 64,
+  // The customers' market.
+  CSW_BY_MARKET = 128,
+  // The currency that numbers are billed in. Amounts of two currencies are never added up: every report is grouped by it.
+  CSW_BY_CURRENCY = 256,
+  // Whether charges are estimated, or reported by the platform.
+  CSW_BY_BASIS = 512,
 };
 
 // A gate: a configuration and its store. Opaque, and no address: never look behind it.
@@ -337,12 +366,26 @@ typedef struct csw_decision {
   int32_t charge;
   // A csw_charge_reason; 0 for none.
   int32_t charge_reason;
+  // A csw_no_amount: why there is no amount; 0 where there is one, or no price at all.
+  int32_t no_amount;
+  // Must be ignored.
+  int32_t reserved;
   // How many bytes of token are used.
   uint32_t token_length;
   // The customer's window.
   struct csw_window window;
+  // What it would cost by what is known now, as an exact decimal in currency; empty for none.
+  char amount[40];
+  // The least that it can come to: other than amount where that depends on the monthly free tier.
+  char lowest[40];
+  // The most that it can come to.
+  char highest[40];
+  // The currency that the number is billed in, such as EUR; empty for none.
+  char currency[4];
+  // The customer's market, such as india or rest_of_africa; empty where it cannot be told.
+  char market[44];
   // What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
-  uint8_t token[192];
+  uint8_t token[768];
 } csw_decision;
 
 // Something that happened, to be recorded. Clear it (memset), set size, and set what the kind needs.
@@ -375,6 +418,14 @@ typedef struct csw_event {
   int32_t reserved;
   // failed: the platform's error code; 131047 and 470 close the window.
   int64_t code;
+  // business_message: the template's name; NULL for none.
+  const char *template_name;
+  // Its length in bytes.
+  size_t template_name_length;
+  // business_message: the template's language, such as en_US; NULL for none.
+  const char *template_language;
+  // Its length in bytes.
+  size_t template_language_length;
 } csw_event;
 
 // What recording did. Set size before the call.
@@ -399,6 +450,18 @@ typedef struct csw_recorded {
   char unreadable_text[1024];
 } csw_recorded;
 
+// What a gateway needs to know of the configuration. Set size before the call.
+typedef struct csw_settings {
+  // sizeof(csw_settings), set by the caller.
+  uint32_t size;
+  // A csw_fail: what happens to sends when csw itself has a fault.
+  int32_t fail;
+  // A csw_mode: what is done with a verdict for this number.
+  int32_t mode;
+  // 1 when the gateway may take the time from the header X-CSW-At.
+  int32_t test_clock;
+} csw_settings;
+
 // A row of a report. Fields that the report is not grouped by are 0.
 typedef struct csw_report_row {
   // sizeof(csw_report_row), set by the caller in the first row.
@@ -411,6 +474,10 @@ typedef struct csw_report_row {
   int32_t conversation_category;
   // A csw_charge_reason.
   int32_t charge_reason;
+  // A csw_charge.
+  int32_t charge;
+  // A csw_basis: whether charges are estimated, or reported by the platform.
+  int32_t basis;
   // Must be ignored.
   int32_t reserved;
   // The business's phone number id as a number.
@@ -423,21 +490,45 @@ typedef struct csw_report_row {
   int64_t free;
   // Charges that fell due and are something.
   int64_t billable;
+  // Of all charges, those that the platform has reported; the others are estimated.
+  int64_t reported;
+  // Billable charges without an amount, since no rate is known for them.
+  int64_t unpriced;
+  // Sends that csw stopped.
+  int64_t stopped;
+  // Sends and messages that the platform refused.
+  int64_t refused;
+  // What the charges come to, in millionths of the currency's unit, rounded half to even.
+  int64_t amount_micros;
   // The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
   char day[16];
+  // The currency of the row's amount, such as EUR; empty where the numbers have none.
+  char currency[4];
+  // What the charges come to, as an exact decimal.
+  char amount[44];
+  // The market, such as india; empty when not grouped by market.
+  char market[48];
 } csw_report_row;
 
-// What a gateway needs to know of the configuration. Set size before the call.
-typedef struct csw_settings {
-  // sizeof(csw_settings), set by the caller.
+// A window that is about to close.
+typedef struct csw_expiring_window {
+  // sizeof(csw_expiring_window), set by the caller in the first row.
   uint32_t size;
-  // A csw_fail: what happens to sends when csw itself has a fault.
-  int32_t fail;
-  // A csw_mode: what is done with a verdict for this number.
-  int32_t mode;
-  // 1 when the gateway may take the time from the header X-CSW-At.
-  int32_t test_clock;
-} csw_settings;
+  // Must be ignored.
+  int32_t reserved;
+  // The business's phone number id as a number.
+  uint64_t business;
+  // When it closes; Unix ms.
+  int64_t expires_at;
+  // The customer: a phone number, a user id, or group:<id>. Not for logs.
+  char customer[144];
+} csw_expiring_window;
+
+
+
+
+
+
 
 
 
@@ -602,20 +693,6 @@ int32_t csw_event_fd(const struct csw_gate *gate,
                      int32_t *fd,
                      struct csw_error *error);
 
-// Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
-//
-// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
-//
-// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
-int32_t csw_report(const struct csw_gate *gate,
-                   int64_t from,
-                   int64_t to,
-                   int32_t by,
-                   struct csw_report_row *rows,
-                   size_t capacity,
-                   size_t *count,
-                   struct csw_error *error);
-
 // The webhook's verification handshake: CSW_OK when this is a configured verify token. Compared in constant time.
 //
 // Errors: CSW_CODE_SIGNATURE when it is not (answer 403); CSW_CODE_INVALID.
@@ -635,6 +712,88 @@ const char *csw_version(void);
 
 // The major version of the library's interface: refuse to go on when it is not CSW_ABI_VERSION.
 uint32_t csw_abi_version(void);
+
+// Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
+// Amounts of two currencies are never added up: rows are always grouped by currency.
+//
+// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. rows[0].size must be set.
+// Reads all totals of the days before it returns: an event loop calls csw_submit_report.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_report(const struct csw_gate *gate,
+                   int64_t from,
+                   int64_t to,
+                   int32_t by,
+                   struct csw_report_row *rows,
+                   size_t capacity,
+                   size_t *count,
+                   struct csw_error *error);
+
+// As csw_report, but returns at once with a ticket for csw_poll; once that is CSW_OK, csw_report_rows has the rows. Blocks on nothing.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_BUSY (nothing was taken), CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_submit_report(const struct csw_gate *gate,
+                          int64_t from,
+                          int64_t to,
+                          int32_t by,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+
+// A page of the rows of a csw_submit_report that is done: those from offset on that fit into capacity, and how many there are in all.
+//
+// Errors: CSW_CODE_EXPIRED when sixteen newer answers have pushed it out; CSW_CODE_INVALID for other tickets; CSW_CODE_FORKED.
+int32_t csw_report_rows(const struct csw_gate *gate,
+                        uint64_t ticket,
+                        size_t offset,
+                        struct csw_report_row *rows,
+                        size_t capacity,
+                        size_t *count,
+                        struct csw_error *error);
+
+// The windows that are open at a moment (Unix ms, 0 for now) and close within so many ms of it, soonest first, at most limit of them: returns
+// at once with a ticket for csw_poll; once that is CSW_OK, csw_expiring_rows has them. All contacts are looked at, in a thread of the library.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_BUSY (nothing was taken), CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_submit_expiring(const struct csw_gate *gate,
+                            int64_t at,
+                            uint32_t within_ms,
+                            size_t limit,
+                            uint64_t *ticket,
+                            struct csw_error *error);
+
+// A page of the windows of a csw_submit_expiring that is done: those from offset on that fit into capacity, and how many there are in all.
+//
+// Errors: as csw_report_rows.
+int32_t csw_expiring_rows(const struct csw_gate *gate,
+                          uint64_t ticket,
+                          size_t offset,
+                          struct csw_expiring_window *rows,
+                          size_t capacity,
+                          size_t *count,
+                          struct csw_error *error);
+
+// Erases a customer, of one business number, or of all when the business is empty: what is known of them, their names and message ids, and who
+// they were in the ledger; totals stay. Waits until it is on disk. recorded may be NULL; its events are the contacts that were erased.
+//
+// Errors: as csw_record.
+int32_t csw_forget(const struct csw_gate *gate,
+                   const char *business,
+                   size_t business_length,
+                   const char *customer,
+                   size_t customer_length,
+                   struct csw_recorded *recorded,
+                   struct csw_error *error);
+
+// As csw_forget, but returns at once with a ticket for csw_poll. Blocks on nothing.
+//
+// Errors: as csw_submit_record.
+int32_t csw_submit_forget(const struct csw_gate *gate,
+                          const char *business,
+                          size_t business_length,
+                          const char *customer,
+                          size_t customer_length,
+                          uint64_t *ticket,
+                          struct csw_error *error);
 
 // The word for a status: a csw_code, CSW_OK ("ok") or CSW_PENDING ("pending"); NULL for other numbers.
 const char *csw_code_name(int32_t number);
@@ -674,6 +833,12 @@ const char *csw_mode_name(int32_t number);
 
 // The word for a csw_fail; NULL for other numbers.
 const char *csw_fail_name(int32_t number);
+
+// The word for a csw_no_amount; NULL for other numbers.
+const char *csw_no_amount_name(int32_t number);
+
+// The word for a csw_basis; NULL for other numbers.
+const char *csw_basis_name(int32_t number);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -6,12 +6,14 @@ use std::time::Duration;
 use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataMethods, Value};
 
 use crate::error::{Code, Error, Result};
+use crate::gate::inquiry::Expiring;
+use crate::gate::reader::Answer;
 use crate::gate::recorder::{Outcome, Report, Ticket};
 use crate::gate::report::{By, Row};
 use crate::gate::{Checked, Decided, Gate, Settings, Token};
 use crate::party::{Business, Customer};
 use crate::rules::event::{Category, Class, EventKind};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 use crate::wire::record::{self, Stated};
 use crate::wire::send::Endpoint;
 
@@ -111,10 +113,44 @@ impl UserData for Core {
             let within = Duration::from_millis(timeout_ms as u64);
             outcome(lua, core.gate().and_then(|gate| gate.wait(Ticket::from_number(ticket as u64), within)))
         });
-        methods.add_method("report", |lua, core, (from, to, by): (Option<f64>, Option<f64>, Vec<String>)| {
+        methods.add_method("submit_report", |lua, core, (from, to, by): (Option<f64>, Option<f64>, Vec<String>)| {
             let by = By::parse(by.iter().map(String::as_str)).map_err(mistake)?;
-            let report = core.gate().and_then(|gate| gate.report(moment(from), moment(to), &by));
-            answer(lua, report.map(|rows| rows.into_iter().map(RowTable).collect::<Vec<_>>()))
+            let ticket = core.gate().and_then(|gate| gate.submit_report(moment(from), moment(to), by));
+            answer(lua, ticket.map(Ticket::number))
+        });
+        methods.add_method("submit_expiring", |lua, core, (at, within_ms, limit): (Option<f64>, f64, f64)| {
+            let within = Span::millis(within_ms as u32);
+            let ticket = core.gate().and_then(|gate| gate.submit_expiring(moment(at), within, limit as usize));
+            answer(lua, ticket.map(Ticket::number))
+        });
+        methods.add_method("submit_forget", |lua, core, (customer, business): (Value, Option<Value>)| {
+            let customer = text("customer", &customer)?;
+            let business = business.map(|business| text("business", &business)).transpose()?;
+            let submit = || {
+                let business = business.as_deref().map(Business::parse).transpose()?;
+                core.gate()?.submit_forget(business, Customer::parse(&customer)?)
+            };
+            answer(lua, submit().map(Ticket::number))
+        });
+        methods.add_method("report_rows", |lua, core, ticket: f64| {
+            let found = core.gate().and_then(|gate| gate.answer(Ticket::from_number(ticket as u64)));
+            answer(
+                lua,
+                found.and_then(|found| match &*found {
+                    Answer::Report(rows) => Ok(rows.iter().map(|row| RowTable(*row)).collect::<Vec<_>>()),
+                    Answer::Expiring(_) => Err(Error::invalid("ticket: its rows are read with expiring_rows")),
+                }),
+            )
+        });
+        methods.add_method("expiring_rows", |lua, core, ticket: f64| {
+            let found = core.gate().and_then(|gate| gate.answer(Ticket::from_number(ticket as u64)));
+            answer(
+                lua,
+                found.and_then(|found| match &*found {
+                    Answer::Expiring(rows) => Ok(rows.iter().map(|row| ExpiringTable(*row)).collect::<Vec<_>>()),
+                    Answer::Report(_) => Err(Error::invalid("ticket: its rows are read with report_rows")),
+                }),
+            )
         });
         methods.add_method("handshake", |_, core, token: mlua::LuaString| {
             Ok(core.gate().is_ok_and(|gate| gate.is_verify_token(&token.as_bytes())))
@@ -154,6 +190,7 @@ fn submit_record(core: &Core, event: &Table) -> mlua::Result<Result<Ticket>> {
         optional("category")?.map(|word| Category::from_word(&word).ok_or_else(|| unknown("category", &word)));
     let (class, category) = (class.transpose()?, category.transpose()?);
     let (business, customer, id) = (string("business")?, string("customer")?, optional("id")?);
+    let (template, language) = (optional("template")?, optional("language")?);
     let (at, code) = (moment(event.get("at")?), event.get::<Option<f64>>("code")?);
     let entry_point = event.get::<Option<bool>>("entry_point")?.unwrap_or(false);
     let stated = Stated {
@@ -164,6 +201,7 @@ fn submit_record(core: &Core, event: &Table) -> mlua::Result<Result<Ticket>> {
         at,
         class,
         category,
+        template: template.as_deref().map(|name| (name, language.as_deref().unwrap_or_default())),
         entry_point,
         code: code.map(|code| code as i64).filter(|code| *code != 0),
     };
@@ -259,6 +297,12 @@ impl IntoLua for DecisionTable {
         table.set("conversation_category", decision.placement.category.map(|category| category.word()))?;
         table.set("charge", decision.charged.charge.map(|charge| charge.word()))?;
         table.set("charge_reason", decision.charged.reason.map(|reason| reason.word()))?;
+        table.set("amount", decision.cost.amount.map(|amount| amount.to_string()))?;
+        table.set("lowest", decision.cost.lowest.map(|amount| amount.to_string()))?;
+        table.set("highest", decision.cost.highest.map(|amount| amount.to_string()))?;
+        table.set("currency", decision.cost.currency.map(|currency| currency.to_string()))?;
+        table.set("market", decision.cost.market.map(|market| market.word()))?;
+        table.set("no_amount", decision.cost.no_amount.map(|why| why.word()))?;
         table.set("branch", decision.branch.word())?;
         table.set("token", lua.create_string(token)?)?;
         let window = Checked { window: decision.window, branch: decision.branch };
@@ -296,11 +340,32 @@ impl IntoLua for RowTable {
         table.set("class", row.group.class.map(Class::word))?;
         table.set("category", row.group.category.map(Category::word))?;
         table.set("conversation_category", row.group.conversation_category.map(|category| category.word()))?;
+        table.set("charge", row.group.charge.map(|charge| charge.word()))?;
         table.set("charge_reason", row.group.charge_reason.map(|reason| reason.word()))?;
+        table.set("market", row.group.market.map(|market| market.word()))?;
+        table.set("basis", row.group.basis.map(|basis| basis.word()))?;
+        table.set("currency", row.group.currency.map(|currency| currency.to_string()))?;
         table.set("messages", row.messages)?;
         table.set("conversations", row.conversations)?;
         table.set("free", row.free)?;
         table.set("billable", row.billable)?;
+        table.set("reported", row.reported)?;
+        table.set("unpriced", row.unpriced)?;
+        table.set("stopped", row.stopped)?;
+        table.set("refused", row.refused)?;
+        table.set("amount", row.amount.to_string())?;
+        table.into_lua(lua)
+    }
+}
+
+struct ExpiringTable(Expiring);
+
+impl IntoLua for ExpiringTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let table = lua.create_table()?;
+        table.set("business", self.0.business.to_string())?;
+        table.set("customer", self.0.customer.written())?;
+        table.set("expires_at", self.0.expires_at.millis())?;
         table.into_lua(lua)
     }
 }

@@ -116,11 +116,11 @@ macro_rules! programs {
     )+ };
 }
 
-programs!(doors, misuse, fork, two_gates, threads);
+programs!(accounting, doors, misuse, fork, two_gates, threads);
 
 #[test]
 fn programs_use_every_function() {
-    let programs: String = ["doors", "misuse", "fork", "two_gates", "threads"]
+    let programs: String = ["accounting", "doors", "misuse", "fork", "two_gates", "threads"]
         .map(|name| fs::read_to_string(source(name)).unwrap())
         .concat();
     let calls = |function: &str| programs.contains(&format!("{function}("));

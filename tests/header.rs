@@ -15,6 +15,8 @@ fn header() -> String {
         "src/rules/window.rs",
         "src/rules/conversation.rs",
         "src/rules/charge.rs",
+        "src/rules/rate.rs",
+        "src/rules/ledger.rs",
         "src/rules/decision.rs",
         "src/gate/config.rs",
         "src/gate/report.rs",

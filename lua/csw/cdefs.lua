@@ -10,6 +10,12 @@ enum csw_conversation {
   CSW_CONVERSATION_JOINS = 2,
   CSW_CONVERSATION_NONE = 3,
 };
+enum csw_no_amount {
+  CSW_NO_AMOUNT_NO_CURRENCY = 1,
+  CSW_NO_AMOUNT_NO_RATE_CARD = 2,
+  CSW_NO_AMOUNT_NO_MARKET = 3,
+  CSW_NO_AMOUNT_NO_RATE = 4,
+};
 enum csw_code {
   CSW_CODE_INVALID = -1,
   CSW_CODE_CONFIG = -2,
@@ -101,6 +107,10 @@ enum csw_charge_reason {
   CSW_CHARGE_REASON_REACTION = 8,
   CSW_CHARGE_REASON_NO_RATE = 9,
 };
+enum csw_basis {
+  CSW_BASIS_ESTIMATED = 1,
+  CSW_BASIS_REPORTED = 2,
+};
 enum csw_mode {
   CSW_MODE_ENFORCE = 1,
   CSW_MODE_MONITOR = 2,
@@ -117,6 +127,10 @@ enum csw_by {
   CSW_BY_CATEGORY = 8,
   CSW_BY_CONVERSATION_CATEGORY = 16,
   CSW_BY_CHARGE_REASON = 32,
+  CSW_BY_CHARGE = 64,
+  CSW_BY_MARKET = 128,
+  CSW_BY_CURRENCY = 256,
+  CSW_BY_BASIS = 512,
 };
 typedef struct csw_gate csw_gate;
 typedef struct csw_error {
@@ -146,9 +160,16 @@ typedef struct csw_decision {
   int32_t conversation_category;
   int32_t charge;
   int32_t charge_reason;
+  int32_t no_amount;
+  int32_t reserved;
   uint32_t token_length;
   struct csw_window window;
-  uint8_t token[192];
+  char amount[40];
+  char lowest[40];
+  char highest[40];
+  char currency[4];
+  char market[44];
+  uint8_t token[768];
 } csw_decision;
 typedef struct csw_event {
   uint32_t size;
@@ -165,6 +186,10 @@ typedef struct csw_event {
   int32_t entry_point;
   int32_t reserved;
   int64_t code;
+  const char *template_name;
+  size_t template_name_length;
+  const char *template_language;
+  size_t template_language_length;
 } csw_event;
 typedef struct csw_recorded {
   uint32_t size;
@@ -177,26 +202,43 @@ typedef struct csw_recorded {
   int32_t category;
   char unreadable_text[1024];
 } csw_recorded;
-typedef struct csw_report_row {
-  uint32_t size;
-  int32_t message_class;
-  int32_t category;
-  int32_t conversation_category;
-  int32_t charge_reason;
-  int32_t reserved;
-  uint64_t business;
-  int64_t messages;
-  int64_t conversations;
-  int64_t free;
-  int64_t billable;
-  char day[16];
-} csw_report_row;
 typedef struct csw_settings {
   uint32_t size;
   int32_t fail;
   int32_t mode;
   int32_t test_clock;
 } csw_settings;
+typedef struct csw_report_row {
+  uint32_t size;
+  int32_t message_class;
+  int32_t category;
+  int32_t conversation_category;
+  int32_t charge_reason;
+  int32_t charge;
+  int32_t basis;
+  int32_t reserved;
+  uint64_t business;
+  int64_t messages;
+  int64_t conversations;
+  int64_t free;
+  int64_t billable;
+  int64_t reported;
+  int64_t unpriced;
+  int64_t stopped;
+  int64_t refused;
+  int64_t amount_micros;
+  char day[16];
+  char currency[4];
+  char amount[44];
+  char market[48];
+} csw_report_row;
+typedef struct csw_expiring_window {
+  uint32_t size;
+  int32_t reserved;
+  uint64_t business;
+  int64_t expires_at;
+  char customer[144];
+} csw_expiring_window;
 int32_t csw_open(const char *path,
                  size_t path_length,
                  struct csw_gate **gate,
@@ -273,14 +315,6 @@ int32_t csw_flush(const struct csw_gate *gate, uint32_t timeout_ms, struct csw_e
 int32_t csw_event_fd(const struct csw_gate *gate,
                      int32_t *fd,
                      struct csw_error *error);
-int32_t csw_report(const struct csw_gate *gate,
-                   int64_t from,
-                   int64_t to,
-                   int32_t by,
-                   struct csw_report_row *rows,
-                   size_t capacity,
-                   size_t *count,
-                   struct csw_error *error);
 int32_t csw_handshake(const struct csw_gate *gate, const char *token, size_t token_length, struct csw_error *error);
 int32_t csw_settings_of(const struct csw_gate *gate,
                         const char *business,
@@ -289,6 +323,54 @@ int32_t csw_settings_of(const struct csw_gate *gate,
                         struct csw_error *error);
 const char *csw_version(void);
 uint32_t csw_abi_version(void);
+int32_t csw_report(const struct csw_gate *gate,
+                   int64_t from,
+                   int64_t to,
+                   int32_t by,
+                   struct csw_report_row *rows,
+                   size_t capacity,
+                   size_t *count,
+                   struct csw_error *error);
+int32_t csw_submit_report(const struct csw_gate *gate,
+                          int64_t from,
+                          int64_t to,
+                          int32_t by,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+int32_t csw_report_rows(const struct csw_gate *gate,
+                        uint64_t ticket,
+                        size_t offset,
+                        struct csw_report_row *rows,
+                        size_t capacity,
+                        size_t *count,
+                        struct csw_error *error);
+int32_t csw_submit_expiring(const struct csw_gate *gate,
+                            int64_t at,
+                            uint32_t within_ms,
+                            size_t limit,
+                            uint64_t *ticket,
+                            struct csw_error *error);
+int32_t csw_expiring_rows(const struct csw_gate *gate,
+                          uint64_t ticket,
+                          size_t offset,
+                          struct csw_expiring_window *rows,
+                          size_t capacity,
+                          size_t *count,
+                          struct csw_error *error);
+int32_t csw_forget(const struct csw_gate *gate,
+                   const char *business,
+                   size_t business_length,
+                   const char *customer,
+                   size_t customer_length,
+                   struct csw_recorded *recorded,
+                   struct csw_error *error);
+int32_t csw_submit_forget(const struct csw_gate *gate,
+                          const char *business,
+                          size_t business_length,
+                          const char *customer,
+                          size_t customer_length,
+                          uint64_t *ticket,
+                          struct csw_error *error);
 const char *csw_code_name(int32_t number);
 const char *csw_state_name(int32_t number);
 const char *csw_reason_name(int32_t number);
@@ -302,6 +384,8 @@ const char *csw_charge_name(int32_t number);
 const char *csw_charge_reason_name(int32_t number);
 const char *csw_mode_name(int32_t number);
 const char *csw_fail_name(int32_t number);
+const char *csw_no_amount_name(int32_t number);
+const char *csw_basis_name(int32_t number);
   ]])
 end
 

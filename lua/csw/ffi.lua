@@ -6,8 +6,11 @@ local cdefs = require("csw.cdefs")
 
 local C_OK, C_PENDING = cdefs.OK, cdefs.PENDING
 local ENDPOINTS = { messages = cdefs.ENDPOINT_MESSAGES, marketing_messages = cdefs.ENDPOINT_MARKETING_MESSAGES }
-local BY = { day = 1, business = 2, class = 4, category = 8, conversation_category = 16, charge_reason = 32 }
-local ROWS = 64
+local BY = {
+  day = 1, business = 2, class = 4, category = 8, conversation_category = 16, charge_reason = 32, charge = 64,
+  market = 128, currency = 256, basis = 512,
+}
+local ROWS = 256
 
 
 local type = type
@@ -79,6 +82,8 @@ local CONVERSATION_CATEGORIES = words(C.csw_conversation_category_name)
 local VERDICTS = words(C.csw_verdict_name)
 local CHARGES = words(C.csw_charge_name)
 local CHARGE_REASONS = words(C.csw_charge_reason_name)
+local NO_AMOUNTS = words(C.csw_no_amount_name)
+local BASES = words(C.csw_basis_name)
 local MODES = words(C.csw_mode_name)
 local FAILS = words(C.csw_fail_name)
 local KIND_NUMBERS = numbers(C.csw_event_kind_name)
@@ -128,6 +133,12 @@ local function moment(value)
     return 0
   end
   return tonumber(value) or error("csw: at is no number", 3)
+end
+
+
+-- A text of a struct; nil for an empty one.
+local function text_or_nil(array)
+  return array[0] ~= 0 and ffi_string(array) or nil
 end
 
 
@@ -217,6 +228,12 @@ function Core:decide(business, body, at, endpoint)
     conversation_category = CONVERSATION_CATEGORIES[decision.conversation_category] or nil,
     charge = CHARGES[decision.charge] or nil,
     charge_reason = CHARGE_REASONS[decision.charge_reason] or nil,
+    amount = text_or_nil(decision.amount),
+    lowest = text_or_nil(decision.lowest),
+    highest = text_or_nil(decision.highest),
+    currency = text_or_nil(decision.currency),
+    market = text_or_nil(decision.market),
+    no_amount = NO_AMOUNTS[decision.no_amount] or nil,
     branch = STATES[decision.window.branch],
     window = window_table(decision.window),
     token = ffi_string(decision.token, decision.token_length),
@@ -240,11 +257,15 @@ function Core:submit_record(event)
   -- Strings stay referenced here for as long as the struct points into them.
   local business, customer = text(event.business, "event.business"), text(event.customer, "event.customer")
   local id = event.id ~= nil and text(event.id, "event.id") or ""
+  local template = event.template ~= nil and text(event.template, "event.template") or ""
+  local language = event.language ~= nil and text(event.language, "event.language") or ""
   local struct = sized("struct csw_event")
   struct.kind = word_number(KIND_NUMBERS, event.kind or error("csw: event.kind is missing", 2), "event.kind")
   struct.business, struct.business_length = business, #business
   struct.customer, struct.customer_length = customer, #customer
   struct.id, struct.id_length = id, #id
+  struct.template_name, struct.template_name_length = template, #template
+  struct.template_language, struct.template_language_length = language, #language
   struct.at = moment(event.at)
   struct.message_class = word_number(CLASS_NUMBERS, event.class, "event.class")
   struct.category = word_number(CATEGORY_NUMBERS, event.category, "event.category")
@@ -296,42 +317,87 @@ function Core:wait(ticket, timeout_ms)
 end
 
 
-function Core:report(from, to, by)
+function Core:submit_report(from, to, by)
   local groups = 0
   for _, word in ipairs(by) do
     groups = bit.bor(groups, BY[word] or error("csw: a report cannot be by " .. tostring(word), 3))
   end
+  return submitted(C.csw_submit_report(self.gate, moment(from), moment(to), groups, ticket_out, err))
+end
 
-  local capacity, rows = ROWS
+
+function Core:submit_expiring(at, within_ms, limit)
+  return submitted(C.csw_submit_expiring(self.gate, moment(at), within_ms, limit, ticket_out, err))
+end
+
+
+function Core:submit_forget(customer, business)
+  customer, business = text(customer, "customer"), business ~= nil and text(business, "business") or ""
+  return submitted(C.csw_submit_forget(self.gate, business, #business, customer, #customer, ticket_out, err))
+end
+
+
+local function id(number)
+  return number ~= 0 and tostring(number):gsub("ULL$", "") or nil
+end
+
+
+local function report_row(row)
+  return {
+    day = text_or_nil(row.day),
+    business = id(row.business),
+    class = CLASSES[row.message_class] or nil,
+    category = CATEGORIES[row.category] or nil,
+    conversation_category = CONVERSATION_CATEGORIES[row.conversation_category] or nil,
+    charge = CHARGES[row.charge] or nil,
+    charge_reason = CHARGE_REASONS[row.charge_reason] or nil,
+    market = text_or_nil(row.market),
+    basis = BASES[row.basis] or nil,
+    currency = text_or_nil(row.currency),
+    messages = tonumber(row.messages),
+    conversations = tonumber(row.conversations),
+    free = tonumber(row.free),
+    billable = tonumber(row.billable),
+    reported = tonumber(row.reported),
+    unpriced = tonumber(row.unpriced),
+    stopped = tonumber(row.stopped),
+    refused = tonumber(row.refused),
+    amount = ffi_string(row.amount),
+  }
+end
+
+
+local function expiring_row(row)
+  return { business = id(row.business), customer = ffi_string(row.customer), expires_at = tonumber(row.expires_at) }
+end
+
+
+-- All rows of a ticket that is done, read page by page.
+local function rows(gate, ticket, page, ctype, as_table)
+  local found = {}
+  local array = ffi_new(ctype .. "[?]", ROWS)
+  array[0].size = ffi_sizeof(ctype)
   repeat
-    rows = ffi_new("struct csw_report_row[?]", capacity)
-    rows[0].size = ffi_sizeof("struct csw_report_row")
-    local status = C.csw_report(self.gate, moment(from), moment(to), groups, rows, capacity, count_out, err)
+    local status = page(gate, ticket, #found, array, ROWS, count_out, err)
     if status ~= C_OK then
       return fault(status)
     end
     local count = tonumber(count_out[0])
-    local fits = count <= capacity
-    capacity = count
-  until fits
-
-  local found = {}
-  for index = 0, capacity - 1 do
-    local row, day = rows[index], ffi_string(rows[index].day)
-    found[index + 1] = {
-      day = day ~= "" and day or nil,
-      business = row.business ~= 0 and tostring(row.business):gsub("ULL$", "") or nil,
-      class = CLASSES[row.message_class] or nil,
-      category = CATEGORIES[row.category] or nil,
-      conversation_category = CONVERSATION_CATEGORIES[row.conversation_category] or nil,
-      charge_reason = CHARGE_REASONS[row.charge_reason] or nil,
-      messages = tonumber(row.messages),
-      conversations = tonumber(row.conversations),
-      free = tonumber(row.free),
-      billable = tonumber(row.billable),
-    }
-  end
+    for index = 0, math.min(ROWS, count - #found) - 1 do
+      found[#found + 1] = as_table(array[index])
+    end
+  until #found >= count
   return found
+end
+
+
+function Core:report_rows(ticket)
+  return rows(self.gate, ticket, C.csw_report_rows, "struct csw_report_row", report_row)
+end
+
+
+function Core:expiring_rows(ticket)
+  return rows(self.gate, ticket, C.csw_expiring_rows, "struct csw_expiring_window", expiring_row)
 end
 
 

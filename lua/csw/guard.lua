@@ -167,7 +167,11 @@ local function headers_of(decision, verdict)
   headers["X-CSW-Conversation"] = header(conversation or "none")
 
   if decision.charge then
-    headers["X-CSW-Charge"] = header(decision.charge .. " " .. (decision.charge_reason or ""))
+    local charge = decision.charge .. " " .. (decision.charge_reason or "")
+    if decision.charge == "billable" and decision.amount then
+      charge = charge .. " " .. decision.amount .. " " .. decision.currency
+    end
+    headers["X-CSW-Charge"] = header(charge)
   end
 
   return headers

@@ -5,6 +5,7 @@
 -- A denied send is a result.
 local ABI_VERSION = 1
 local WAIT_MS = 30000
+local HOUR_MS = 3600000
 local POLLS = { 0.001, 0.001, 0.002, 0.004, 0.008 }
 
 
@@ -41,6 +42,12 @@ end
 ---@field conversation_category string?
 ---@field charge "free"|"billable"|"unknown"|nil nil for denied sends, receipts and reactions
 ---@field charge_reason string?
+---@field amount string? what it would cost by what is known now, an exact decimal
+---@field lowest string? the least that it can come to: other than amount where that depends on the free tier
+---@field highest string? the most that it can come to
+---@field currency string? that the number is billed in
+---@field market string? the customer's
+---@field no_amount string? why a billable send has no amount
 ---@field branch "open"|"closed"
 ---@field window csw.Window
 ---@field token string what settling the send needs: bytes, not for logs
@@ -53,6 +60,8 @@ end
 ---@field id string? without one nothing is recognised as repeated
 ---@field class string? of a business_message
 ---@field category string? of a business_message
+---@field template string? of a business_message: the template's name
+---@field language string? of a business_message: the template's language
 ---@field code integer? of a failed: 131047 and 470 close the window
 ---@field entry_point boolean? of a customer_message: they came through an entry point
 
@@ -327,15 +336,63 @@ function Gate:branch(business, customer, branches, at)
 end
 
 
---- Totals of the days from one moment to another, both included.
+-- What a question found, once its ticket is done: reading runs in a thread of the library, so that no host is held.
+local function found(self, rows, ticket, message, code)
+  local done
+  done, message, code = committed(self, ticket, message, code)
+  if not done then
+    return nil, message, code
+  end
+  return self.core[rows](self.core, ticket)
+end
+
+
+--- Totals of the days from one moment to another, both included. Amounts are exact decimals in the row's currency;
+--- rows are always grouped by currency.
 ---@param query { from: integer?, to: integer?, by: string[]? }
----  by: day, business, class, category, conversation_category, charge_reason
+---  by: day, business, class, category, conversation_category, charge, charge_reason, market, currency, basis
 ---@return table[]? rows
 ---@return string? message
 ---@return string? code
 function Gate:report(query)
+  local why = cannot_wait()
+  if why then
+    return nil, why, "invalid"
+  end
   query = query or {}
-  return self.core:report(query.from, query.to, query.by or {})
+  return found(self, "report_rows", self.core:submit_report(query.from, query.to, query.by or {}))
+end
+
+
+--- The windows that are open and about to close, soonest first.
+---@param query { at: integer?, within: integer?, limit: integer? } within is in ms (an hour), limit is 100
+---@return { business: string, customer: string, expires_at: integer }[]?
+---@return string? message
+---@return string? code
+function Gate:expiring(query)
+  local why = cannot_wait()
+  if why then
+    return nil, why, "invalid"
+  end
+  query = query or {}
+  local within, limit = query.within or HOUR_MS, query.limit or 100
+  return found(self, "expiring_rows", self.core:submit_expiring(query.at, within, limit))
+end
+
+
+--- Erases a customer, of one number or of all: what is known of them, and who they were in the ledger. Totals stay.
+---@param customer string
+---@param business string?
+---@return integer? erased how many contacts
+---@return string? message
+---@return string? code
+function Gate:forget(customer, business)
+  local why = cannot_wait()
+  if why then
+    return nil, why, "invalid"
+  end
+  local done, message, code = committed(self, self.core:submit_forget(customer, business))
+  return done and done.events, message, code
 end
 
 

@@ -353,14 +353,15 @@ function _M.send()
     log_apart(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
   end
 
+  -- Settled either way: the ledger counts what was stopped as well.
+  if action.decision then
+    var.csw_token = ngx.encode_base64(action.decision.token)
+  end
   if not action.pass then
     return answer(action)
   end
 
   ngx.ctx.csw_response = {}
-  if action.decision then
-    var.csw_token = ngx.encode_base64(action.decision.token)
-  end
 end
 
 
@@ -397,7 +398,7 @@ function _M.response_body()
 end
 
 
---- For `log_by_lua` of the server: records what became of a passed send. It never waits.
+--- For `log_by_lua` of the server: records what became of a send. It never waits.
 function _M.settle()
   local var = ngx.var
   local token = var.csw_token

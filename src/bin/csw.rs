@@ -97,6 +97,7 @@ fn import(config: &Path, file: &Path) -> Result<ExitCode> {
                     at,
                     class: None,
                     category: None,
+                    template: None,
                     entry_point: false,
                     code: None,
                 })

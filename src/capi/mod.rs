@@ -2,6 +2,8 @@
 #![allow(non_camel_case_types)]
 
 mod boundary;
+mod inquiry;
+mod names;
 mod structs;
 
 use std::ffi::c_char;
@@ -9,21 +11,15 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::error::{Code, Error, Result};
-use crate::gate::config::Fail;
 use crate::gate::recorder::{Outcome, Ticket};
-use crate::gate::report::By;
 use crate::gate::{Checked, Gate, TICKET_DEADLINE, Token};
 use crate::party::{Business, Customer};
-use crate::rules::charge::{Charge, ChargeReason};
-use crate::rules::conversation::{ConversationCategory, Effect};
-use crate::rules::decision::{Mode, Verdict};
-use crate::rules::event::{Category, Class, Event, EventKind};
-use crate::rules::window::{Reason, State};
 use crate::time::Timestamp;
-use crate::wire::record::{self, Stated};
 use crate::wire::send::Endpoint;
 
-pub use structs::{csw_decision, csw_error, csw_event, csw_recorded, csw_report_row, csw_settings, csw_window};
+pub use structs::{
+    csw_decision, csw_error, csw_event, csw_expiring_window, csw_recorded, csw_report_row, csw_settings, csw_window,
+};
 
 /// The call did what it says.
 pub const CSW_OK: i32 = 0;
@@ -205,7 +201,7 @@ pub unsafe extern "C" fn csw_record(
     unsafe {
         boundary::guarded(error, || {
             let gate = boundary::gate(gate)?;
-            wait(gate, recorded, || gate.submit_record(event_of(event)?))
+            wait(gate, recorded, || gate.submit_record(csw_event::read(event)?))
         })
     }
 }
@@ -284,7 +280,7 @@ pub unsafe extern "C" fn csw_submit_record(
     unsafe {
         boundary::guarded(error, || {
             let gate = boundary::gate(gate)?;
-            submitted(ticket, || gate.submit_record(event_of(event)?))
+            submitted(ticket, || gate.submit_record(csw_event::read(event)?))
         })
     }
 }
@@ -423,49 +419,6 @@ pub unsafe extern "C" fn csw_event_fd(gate: *const csw_gate, fd: *mut i32, error
     }
 }
 
-/// Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
-///
-/// Writes the rows that fit into capacity (rows may be NULL when it is 0) and the number that there are into count. `rows[0].size` must be set.
-///
-/// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
-///
-/// # Safety
-/// See the contract at the top of the header.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn csw_report(
-    gate: *const csw_gate,
-    from: i64,
-    to: i64,
-    by: i32,
-    rows: *mut csw_report_row,
-    capacity: usize,
-    count: *mut usize,
-    error: *mut csw_error,
-) -> i32 {
-    // SAFETY: this function's contract.
-    unsafe {
-        boundary::guarded(error, || {
-            let gate = boundary::gate(gate)?;
-            if count.is_null() {
-                return Err(Error::invalid("count is NULL"));
-            }
-            let groups: Vec<By> = By::ALL.iter().copied().filter(|group| by & *group as i32 != 0).collect();
-            if groups.iter().map(|group| *group as i32).sum::<i32>() != by {
-                return Err(Error::invalid(format!("by is {by}, which is no sum of csw_by values")));
-            }
-            let stride = if capacity == 0 { 0 } else { boundary::size("rows", rows)? };
-            let found = gate.report(moment(from), moment(to), &groups)?;
-            for (place, row) in found.iter().take(capacity).enumerate() {
-                let out = rows.byte_add(place * stride);
-                out.cast::<u32>().write_unaligned(stride as u32);
-                boundary::write("rows", out, &csw_report_row::of(row))?;
-            }
-            boundary::set("count", count, found.len())?;
-            Ok(CSW_OK)
-        })
-    }
-}
-
 /// The webhook's verification handshake: CSW_OK when this is a configured verify token. Compared in constant time.
 ///
 /// Errors: CSW_CODE_SIGNATURE when it is not (answer 403); CSW_CODE_INVALID.
@@ -535,125 +488,8 @@ pub extern "C" fn csw_abi_version() -> u32 {
     CSW_ABI_VERSION
 }
 
-/// The word for a status: a csw_code, CSW_OK ("ok") or CSW_PENDING ("pending"); NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_code_name(number: i32) -> *const c_char {
-    match number {
-        CSW_OK => c"ok".as_ptr(),
-        CSW_PENDING => c"pending".as_ptr(),
-        _ => Code::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr()),
-    }
-}
-
-/// The word for a csw_state; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_state_name(number: i32) -> *const c_char {
-    State::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_reason; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_reason_name(number: i32) -> *const c_char {
-    Reason::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_event_kind; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_event_kind_name(number: i32) -> *const c_char {
-    EventKind::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_class; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_class_name(number: i32) -> *const c_char {
-    Class::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_category; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_category_name(number: i32) -> *const c_char {
-    Category::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_conversation; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_conversation_name(number: i32) -> *const c_char {
-    Effect::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_conversation_category; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_conversation_category_name(number: i32) -> *const c_char {
-    ConversationCategory::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_verdict; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_verdict_name(number: i32) -> *const c_char {
-    Verdict::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_charge; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_charge_name(number: i32) -> *const c_char {
-    Charge::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_charge_reason; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_charge_reason_name(number: i32) -> *const c_char {
-    ChargeReason::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_mode; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_mode_name(number: i32) -> *const c_char {
-    Mode::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
-/// The word for a csw_fail; NULL for other numbers.
-#[unsafe(no_mangle)]
-pub extern "C" fn csw_fail_name(number: i32) -> *const c_char {
-    Fail::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
-}
-
 fn moment(at: i64) -> Timestamp {
     if at == 0 { Timestamp::now() } else { Timestamp::from_millis(at) }
-}
-
-/// # Safety
-/// `event` and the strings in it are as the header's contract says.
-unsafe fn event_of(event: *const csw_event) -> Result<Event> {
-    // SAFETY: by the caller's word.
-    let (event, business, customer, id) = unsafe {
-        let event = boundary::read("event", event)?;
-        let business = boundary::text("event->business", event.business, event.business_length)?;
-        let customer = boundary::text("event->customer", event.customer, event.customer_length)?;
-        let id = boundary::text("event->id", event.id, event.id_length)?;
-        (event, business, customer, id)
-    };
-    let known = |name: &str, number, found: bool| match found || number == 0 {
-        true => Ok(()),
-        false => Err(Error::invalid(format!("event->{name} is {number}, which is none of its values"))),
-    };
-    if event.reserved != 0 || !(0..=1).contains(&event.entry_point) {
-        return Err(Error::invalid("event->reserved must be 0 and event->entry_point 0 or 1; clear the struct first"));
-    }
-    let kind = EventKind::from_number(event.kind);
-    let (class, category) = (Class::from_number(event.message_class), Category::from_number(event.category));
-    known("message_class", event.message_class, class.is_some())?;
-    known("category", event.category, category.is_some())?;
-    record::event(Stated {
-        kind: kind.ok_or_else(|| Error::invalid(format!("event->kind is {}; it is a csw_event_kind", event.kind)))?,
-        business,
-        customer,
-        id: Some(id).filter(|id| !id.is_empty()),
-        at: moment(event.at),
-        class,
-        category,
-        entry_point: event.entry_point != 0,
-        code: Some(event.code).filter(|code| *code != 0),
-    })
 }
 
 /// # Safety

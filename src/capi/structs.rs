@@ -4,13 +4,17 @@ use std::ffi::c_char;
 
 use super::boundary::{self, Sized32};
 use crate::error::{Code, Error, Result};
+use crate::gate::inquiry::Expiring;
 use crate::gate::recorder::Report;
 use crate::gate::report::Row;
 use crate::gate::{Checked, Token};
+use crate::money::Amount;
 use crate::party::Business;
 use crate::rules::conversation::Effect;
 use crate::rules::decision::Decision;
+use crate::rules::event::{Category, Class, Event, EventKind};
 use crate::time::Timestamp;
+use crate::wire::record::{self, Stated};
 
 /// What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
 #[repr(C)]
@@ -72,10 +76,24 @@ pub struct csw_decision {
     pub charge: i32,
     /// A csw_charge_reason; 0 for none.
     pub charge_reason: i32,
+    /// A csw_no_amount: why there is no amount; 0 where there is one, or no price at all.
+    pub no_amount: i32,
+    /// Must be ignored.
+    pub reserved: i32,
     /// How many bytes of token are used.
     pub token_length: u32,
     /// The customer's window.
     pub window: csw_window,
+    /// What it would cost by what is known now, as an exact decimal in currency; empty for none.
+    pub amount: [c_char; 40],
+    /// The least that it can come to: other than amount where that depends on the monthly free tier.
+    pub lowest: [c_char; 40],
+    /// The most that it can come to.
+    pub highest: [c_char; 40],
+    /// The currency that the number is billed in, such as EUR; empty for none.
+    pub currency: [c_char; 4],
+    /// The customer's market, such as india or rest_of_africa; empty where it cannot be told.
+    pub market: [c_char; 44],
     /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
     pub token: [u8; 768], // Token::MAX, which cbindgen cannot look up
 }
@@ -112,6 +130,14 @@ pub struct csw_event {
     pub reserved: i32,
     /// failed: the platform's error code; 131047 and 470 close the window.
     pub code: i64,
+    /// business_message: the template's name; NULL for none.
+    pub template_name: *const c_char,
+    /// Its length in bytes.
+    pub template_name_length: usize,
+    /// business_message: the template's language, such as en_US; NULL for none.
+    pub template_language: *const c_char,
+    /// Its length in bytes.
+    pub template_language_length: usize,
 }
 
 /// What recording did. Set size before the call.
@@ -152,6 +178,10 @@ pub struct csw_report_row {
     pub conversation_category: i32,
     /// A csw_charge_reason.
     pub charge_reason: i32,
+    /// A csw_charge.
+    pub charge: i32,
+    /// A csw_basis: whether charges are estimated, or reported by the platform.
+    pub basis: i32,
     /// Must be ignored.
     pub reserved: i32,
     /// The business's phone number id as a number.
@@ -164,8 +194,40 @@ pub struct csw_report_row {
     pub free: i64,
     /// Charges that fell due and are something.
     pub billable: i64,
+    /// Of all charges, those that the platform has reported; the others are estimated.
+    pub reported: i64,
+    /// Billable charges without an amount, since no rate is known for them.
+    pub unpriced: i64,
+    /// Sends that csw stopped.
+    pub stopped: i64,
+    /// Sends and messages that the platform refused.
+    pub refused: i64,
+    /// What the charges come to, in millionths of the currency's unit, rounded half to even.
+    pub amount_micros: i64,
     /// The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
     pub day: [c_char; 16],
+    /// The currency of the row's amount, such as EUR; empty where the numbers have none.
+    pub currency: [c_char; 4],
+    /// What the charges come to, as an exact decimal.
+    pub amount: [c_char; 44],
+    /// The market, such as india; empty when not grouped by market.
+    pub market: [c_char; 48],
+}
+
+/// A window that is about to close.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct csw_expiring_window {
+    /// sizeof(csw_expiring_window), set by the caller in the first row.
+    pub size: u32,
+    /// Must be ignored.
+    pub reserved: i32,
+    /// The business's phone number id as a number.
+    pub business: u64,
+    /// When it closes; Unix ms.
+    pub expires_at: i64,
+    /// The customer: a phone number, a user id, or `group:<id>`. Not for logs.
+    pub customer: [c_char; 144],
 }
 
 /// What a gateway needs to know of the configuration. Set size before the call.
@@ -202,6 +264,10 @@ unsafe impl Sized32 for csw_report_row {
     const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_report_row, day));
 }
 // SAFETY: as above.
+unsafe impl Sized32 for csw_expiring_window {
+    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_expiring_window, customer));
+}
+// SAFETY: as above.
 unsafe impl Sized32 for csw_settings {}
 
 impl csw_window {
@@ -226,6 +292,8 @@ impl csw_decision {
         let mut token = [0; Token::MAX];
         let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
         room.copy_from_slice(&bytes);
+        let cost = &decision.cost;
+        let written = |amount: Option<Amount>| amount.map_or([0; 40], |amount| text(&amount.to_string()));
         Ok(csw_decision {
             size: size_of::<Self>() as u32,
             verdict: decision.verdict as i32,
@@ -238,9 +306,60 @@ impl csw_decision {
             conversation_category: decision.placement.category.map_or(0, |category| category as i32),
             charge: decision.charged.charge.map_or(0, |charge| charge as i32),
             charge_reason: decision.charged.reason.map_or(0, |reason| reason as i32),
+            no_amount: cost.no_amount.map_or(0, |why| why as i32),
+            reserved: 0,
             token_length: bytes.len() as u32,
             window,
+            amount: written(cost.amount),
+            lowest: written(cost.lowest),
+            highest: written(cost.highest),
+            currency: text(cost.currency.as_ref().map_or("", |currency| currency.code())),
+            market: text(cost.market.map_or("", |market| market.word())),
             token,
+        })
+    }
+}
+
+impl csw_event {
+    /// # Safety
+    /// `event` and the strings in it are as the header's contract says.
+    pub(super) unsafe fn read(event: *const csw_event) -> Result<Event> {
+        // SAFETY: by the caller's word.
+        let (event, business, customer, id, template) = unsafe {
+            let event = boundary::read("event", event)?;
+            let business = boundary::text("event->business", event.business, event.business_length)?;
+            let customer = boundary::text("event->customer", event.customer, event.customer_length)?;
+            let id = boundary::text("event->id", event.id, event.id_length)?;
+            let name = boundary::text("event->template_name", event.template_name, event.template_name_length)?;
+            let language =
+                boundary::text("event->template_language", event.template_language, event.template_language_length)?;
+            (event, business, customer, id, Some((name, language)).filter(|_| !name.is_empty()))
+        };
+        let known = |name: &str, number, found: bool| match found || number == 0 {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("event->{name} is {number}, which is none of its values"))),
+        };
+        if event.reserved != 0 || !(0..=1).contains(&event.entry_point) {
+            return Err(Error::invalid(
+                "event->reserved must be 0 and event->entry_point 0 or 1; clear the struct first",
+            ));
+        }
+        let kind = EventKind::from_number(event.kind);
+        let (class, category) = (Class::from_number(event.message_class), Category::from_number(event.category));
+        known("message_class", event.message_class, class.is_some())?;
+        known("category", event.category, category.is_some())?;
+        record::event(Stated {
+            kind: kind
+                .ok_or_else(|| Error::invalid(format!("event->kind is {}; it is a csw_event_kind", event.kind)))?,
+            business,
+            customer,
+            id: Some(id).filter(|id| !id.is_empty()),
+            at: super::moment(event.at),
+            class,
+            category,
+            template,
+            entry_point: event.entry_point != 0,
+            code: Some(event.code).filter(|code| *code != 0),
         })
     }
 }
@@ -266,23 +385,50 @@ impl csw_recorded {
 
 impl csw_report_row {
     pub(super) fn of(row: &Row) -> Self {
-        let mut out = csw_report_row {
+        csw_report_row {
             size: size_of::<Self>() as u32,
             message_class: row.group.class.map_or(0, |class| class as i32),
             category: row.group.category.map_or(0, |category| category as i32),
             conversation_category: row.group.conversation_category.map_or(0, |category| category as i32),
             charge_reason: row.group.charge_reason.map_or(0, |reason| reason as i32),
+            charge: row.group.charge.map_or(0, |charge| charge as i32),
+            basis: row.group.basis.map_or(0, |basis| basis as i32),
             reserved: 0,
             business: row.group.business.map_or(0, Business::number),
             messages: row.messages,
             conversations: row.conversations,
             free: row.free,
             billable: row.billable,
-            day: [0; 16],
-        };
-        boundary::fill(&mut out.day, &row.group.day.map_or(String::new(), |day| day.to_string()));
-        out
+            reported: row.reported,
+            unpriced: row.unpriced,
+            stopped: row.stopped,
+            refused: row.refused,
+            amount_micros: row.amount.micros(),
+            day: text(&row.group.day.map_or(String::new(), |day| day.to_string())),
+            currency: text(row.group.currency.as_ref().map_or("", |currency| currency.code())),
+            amount: text(&row.amount.to_string()),
+            market: text(row.group.market.map_or("", |market| market.word())),
+        }
     }
+}
+
+impl csw_expiring_window {
+    pub(super) fn of(expiring: &Expiring) -> Self {
+        csw_expiring_window {
+            size: size_of::<Self>() as u32,
+            reserved: 0,
+            business: expiring.business.number(),
+            expires_at: expiring.expires_at.millis(),
+            customer: text(&expiring.customer.written()),
+        }
+    }
+}
+
+/// A text as an array that is closed with a zero byte.
+fn text<const N: usize>(text: &str) -> [c_char; N] {
+    let mut array = [0; N];
+    boundary::fill(&mut array, text);
+    array
 }
 
 fn millis(at: Option<Timestamp>) -> i64 {

@@ -9,6 +9,7 @@ mod jobs;
 mod persons;
 pub mod process;
 pub mod rates;
+pub mod reader;
 pub mod reconcile;
 pub mod recorder;
 pub mod report;
@@ -42,6 +43,7 @@ use apply::Applying;
 use config::{Config, Durability, Fail, StorePlace};
 use inquiry::{Audit, Expiring, FreeTier, LedgerRow};
 use process::Signal;
+use reader::{Answer, Reader};
 use reconcile::{BillRow, Difference, Reconciled};
 use recorder::{Outcome, Recorder, Report, Ticket};
 use report::{By, Row};
@@ -65,7 +67,8 @@ pub struct Gate {
 /// A store and its recorder, one for each place and process.
 struct Running {
     generation: u64,
-    // Dropped first: the recorder lets go of the store.
+    // Dropped first: reader and recorder let go of the store.
+    reader: OnceCell<Reader>,
     recorder: Recorder,
     store: Arc<dyn Store>,
 }
@@ -298,6 +301,42 @@ impl Gate {
         self.read(|records| report::report(records, zone, (from, to), by))
     }
 
+    /// Asks for [`Gate::report`] and returns at once; [`Gate::answer`] has the rows once the ticket is done.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_report(&self, from: Timestamp, to: Timestamp, by: Vec<By>) -> Result<Ticket> {
+        let config = Arc::clone(&self.config);
+        self.ask(move |records| {
+            let zone = |business| config.policy(business).rules.zone();
+            report::report(records, zone, (from, to), &by).map(Answer::Report)
+        })
+    }
+
+    /// Asks for [`Gate::expiring`] and returns at once; [`Gate::answer`] has the rows once the ticket is done.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_expiring(&self, at: Timestamp, within: Span, limit: usize) -> Result<Ticket> {
+        let config = Arc::clone(&self.config);
+        self.ask(move |records| inquiry::expiring(records, &config, at, within, None, limit).map(Answer::Expiring))
+    }
+
+    fn ask(&self, question: impl Fn(Records<'_>) -> Result<Answer> + Send + 'static) -> Result<Ticket> {
+        let running = self.running()?;
+        let start = || Reader::start(Arc::clone(&running.store), running.recorder.decider());
+        running.reader.get_or_try_init(start)?.ask(Box::new(question))
+    }
+
+    /// The answer of a ticket that is done; kept until sixteen newer ones have come.
+    ///
+    /// # Errors
+    /// `Expired`; `Invalid` for a ticket that asked nothing or is not done; `Forked`.
+    pub fn answer(&self, ticket: Ticket) -> Result<Arc<Answer>> {
+        let nothing_asked = || Error::invalid("this ticket has no rows: it asked nothing");
+        self.running()?.reader.get().ok_or_else(nothing_asked)?.answer(ticket)
+    }
+
     /// The windows that are open at a moment and close within a span of it, soonest first: at most `limit`, those after `after`. Reads all contacts.
     ///
     /// # Errors
@@ -492,7 +531,7 @@ impl Running {
 
     fn start(store: Arc<dyn Store>, config: &Config, generation: u64) -> Result<Arc<Running>> {
         let recorder = Recorder::start(Arc::clone(&store), config.retention)?;
-        Ok(Arc::new(Running { generation, recorder, store }))
+        Ok(Arc::new(Running { generation, reader: OnceCell::new(), recorder, store }))
     }
 }
 

@@ -124,6 +124,25 @@ struct Shared {
     decided: Condvar,
 }
 
+/// Hands out tickets of the recorder's kind and decides them.
+#[derive(Clone)]
+pub(super) struct Decider(Arc<Shared>);
+
+impl Decider {
+    /// A ticket that must be decided within a time.
+    ///
+    /// # Errors
+    /// `Internal` when none are left.
+    pub(super) fn issue(&self, within: Duration) -> Result<Ticket> {
+        self.0.issue(Instant::now() + within)
+    }
+
+    /// Decides a ticket.
+    pub(super) fn decide(&self, ticket: Ticket, outcome: Outcome) {
+        self.0.decide(vec![(ticket, outcome)]);
+    }
+}
+
 /// The writer of a store. Dropping it finishes what was submitted, within a bound.
 pub struct Recorder {
     shared: Arc<Shared>,
@@ -212,6 +231,11 @@ impl Recorder {
             Err(error) if error.code() == Code::Expired => Ok(()),
             other => other.map(drop),
         }
+    }
+
+    /// What else hands out tickets and decides them.
+    pub(super) fn decider(&self) -> Decider {
+        Decider(Arc::clone(&self.shared))
     }
 
     /// Raises a signal after each commit, for as long as somebody keeps it.
@@ -356,7 +380,7 @@ impl Worker {
 }
 
 /// Runs something that must not take the thread down with it.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::new(Code::Internal, "a fault inside csw was caught; nothing was recorded")))
 }

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::party::{Business, Customer};
-use crate::rules::event::{Act, Category, Class, Event, EventKind, Progress, Sending, Source, Status, What};
+use crate::rules::event::{
+    Act, Category, Class, Event, EventKind, Progress, Sending, Source, Status, TemplateName, What,
+};
 use crate::time::Timestamp;
 
 /// The platform's ids have about a hundred bytes.
@@ -25,6 +27,8 @@ pub struct Stated<'s> {
     pub class: Option<Class>,
     /// A message's category; service for free-form, unknown for templates.
     pub category: Option<Category>,
+    /// A template's name and language.
+    pub template: Option<(&'s str, &'s str)>,
     /// Whether the customer came through an entry point.
     pub entry_point: bool,
     /// The platform's error code of a failed message.
@@ -42,7 +46,7 @@ pub fn event(stated: Stated<'_>) -> Result<Event> {
         EventKind::CustomerMessage => customer(Act::Content),
         EventKind::CustomerCall => customer(Act::Call),
         EventKind::CallAccepted => customer(Act::CallAccepted),
-        EventKind::BusinessMessage => What::Business(sending(stated.class, stated.category)),
+        EventKind::BusinessMessage => What::Business(sending(&stated)),
         EventKind::Sent => status(Progress::Sent),
         EventKind::Delivered => status(Progress::Delivered),
         EventKind::Read => status(Progress::Read),
@@ -57,6 +61,9 @@ pub fn event(stated: Stated<'_>) -> Result<Event> {
     if stated.id.is_some_and(|id| id.len() > ID_MAX) {
         return Err(Error::invalid(format!("id: longer than {ID_MAX} bytes")));
     }
+    if stated.template.is_some_and(|(name, language)| name.len() + language.len() > ID_MAX) {
+        return Err(Error::invalid(format!("template: longer than {ID_MAX} bytes")));
+    }
     Ok(Event {
         business: Business::parse(stated.business)?,
         customer: Customer::parse(stated.customer)?,
@@ -67,9 +74,11 @@ pub fn event(stated: Stated<'_>) -> Result<Event> {
     })
 }
 
-fn sending(class: Option<Class>, category: Option<Category>) -> Sending {
-    let is_template = category.is_some_and(|category| category != Category::Service);
+fn sending(stated: &Stated<'_>) -> Sending {
+    let Stated { class, category, template, .. } = *stated;
+    let is_template = template.is_some() || category.is_some_and(|category| category != Category::Service);
     let class = class.unwrap_or(if is_template { Class::Template } else { Class::FreeForm });
     let category = category.unwrap_or(if class == Class::Template { Category::Unknown } else { Category::Service });
-    Sending::new(class, category)
+    let template = template.map(|(name, language)| TemplateName::new(name, language));
+    Sending { template, ..Sending::new(class, category) }
 }

@@ -291,15 +291,79 @@ describe("a report", function()
                            id = "wamid." .. index, category = category }))
     end
     local rows = assert(gate:report({ from = NOON, to = NOON, by = { "day", "category" } }))
+    local function row(more)
+      local all = { day = "2023-11-14", reported = 0, unpriced = 1, stopped = 0, refused = 0, amount = "0" }
+      for key, value in pairs(more) do
+        all[key] = value
+      end
+      return all
+    end
     assert.same({
-      { day = "2023-11-14", category = "marketing", messages = 1, conversations = 1, free = 0, billable = 1 },
-      { day = "2023-11-14", category = "utility", messages = 2, conversations = 1, free = 1, billable = 1 },
+      row({ category = "marketing", messages = 1, conversations = 1, free = 0, billable = 1 }),
+      row({ category = "utility", messages = 2, conversations = 1, free = 1, billable = 1 }),
     }, rows)
     assert.has_error(function() gate:report({ by = { "week" } }) end)
   end)
 
   it("is empty where nothing happened", function()
     assert.same({}, open():report({ from = NOON, to = NOON }))
+  end)
+end)
+
+
+describe("the cost of a send", function()
+  it("has no amount where the number has no currency, and says so", function()
+    local decision = assert(open():decide(BUSINESS, TEMPLATE, NOON))
+    assert.same({ "billable", nil, "no_currency", nil, "north_america" },
+                { decision.charge, decision.amount, decision.no_amount, decision.currency, decision.market })
+  end)
+
+  it("is nothing for what is free", function()
+    local gate = open({ currency = "EUR" })
+    customer_writes(gate, NOON)
+    local decision = assert(gate:decide(BUSINESS, TEXT, NOON))
+    assert.same({ "0", "0", "0", "EUR", nil },
+                { decision.amount, decision.lowest, decision.highest, decision.currency, decision.no_amount })
+  end)
+end)
+
+
+describe("the books", function()
+  it("count a send that was stopped once its decision is settled", function()
+    local gate = open()
+    local decision = assert(gate:decide(BUSINESS, TEXT, NOON))
+    assert.equal("deny", decision.verdict)
+    assert(gate:settle(decision, 400, nil, NOON))
+    local rows = assert(gate:report({ from = NOON, to = NOON, by = { "charge", "market", "basis", "currency" } }))
+    assert.same({ 1, 0 }, { rows[1].stopped, rows[1].messages })
+  end)
+
+  it("name the windows about to close, soonest first", function()
+    local gate = open()
+    for index = 1, 3 do
+      assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = "1650555100" .. index,
+                           at = NOON + index * HOUR }))
+    end
+    local rows = assert(gate:expiring({ at = NOON + 24 * HOUR, within = 2 * HOUR }))
+    assert.same({
+      { business = BUSINESS, customer = "16505551001", expires_at = NOON + 25 * HOUR },
+      { business = BUSINESS, customer = "16505551002", expires_at = NOON + 26 * HOUR },
+    }, rows)
+    assert.equal(1, #assert(gate:expiring({ at = NOON + 24 * HOUR, within = 2 * HOUR, limit = 1 })))
+  end)
+
+  it("keep their totals when a customer is erased", function()
+    local gate = open()
+    customer_writes(gate, NOON, "wamid.in")
+    assert(gate:record({ kind = "business_message", business = BUSINESS, customer = CUSTOMER, at = NOON,
+                         id = "wamid.out", template = "sale", language = "en_US", category = "marketing" }))
+    assert.equal(1, gate:forget(CUSTOMER))
+    assert.equal(0, gate:forget(CUSTOMER, BUSINESS))
+    assert.equal("unknown", (gate:check(BUSINESS, CUSTOMER, NOON)))
+    assert.equal(1, assert(gate:report({ from = NOON, to = NOON }))[1].messages)
+    local erased, message, code = gate:forget("nobody")
+    assert.same({ nil, "invalid" }, { erased, code })
+    assert.matches("customer", message)
   end)
 end)
 

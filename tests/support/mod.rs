@@ -52,7 +52,18 @@ pub fn decided(gate: &Gate, ticket: Ticket) -> Result<Report> {
 /// What a program says of an event between the shop and Anna.
 pub fn stated(kind: EventKind, at: Timestamp) -> Stated<'static> {
     let (business, customer) = (SHOP, ANNA);
-    Stated { kind, business, customer, at, id: None, class: None, category: None, entry_point: false, code: None }
+    Stated {
+        kind,
+        business,
+        customer,
+        at,
+        id: None,
+        class: None,
+        category: None,
+        template: None,
+        entry_point: false,
+        code: None,
+    }
 }
 
 pub fn record(gate: &Gate, stated: Stated) -> Report {
