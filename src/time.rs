@@ -213,6 +213,19 @@ impl Zone {
         })
     }
 
+    /// The IANA name.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// A moment as people in this zone write it, with its offset.
+    pub fn local(self, at: Timestamp) -> String {
+        match DateTime::<Utc>::from_timestamp_millis(at.millis()) {
+            Some(time) => time.with_timezone(&self.0).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+            None => at.to_string(),
+        }
+    }
+
     /// The day on which a moment falls in this zone. Moments outside the years 1 to 9999 fall on the nearest day inside.
     pub fn day(self, at: Timestamp) -> Day {
         // Within the years 1 to 9999, where every zone has a local time.

@@ -521,10 +521,9 @@ impl World {
     }
 
     fn report(&self) -> report::Row {
-        let moments = (Zone::UTC.midnight(Day::new(2025, 1, 1)), Zone::UTC.midnight(Day::new(2026, 12, 31)));
-        let whole = self.read(|records| report::report(records, |_| Zone::UTC, moments, &[]).unwrap());
-        let by_day =
-            self.read(|records| report::report(records, |_| Zone::UTC, moments, &[By::Day, By::Category]).unwrap());
+        let days = (Day::new(2025, 1, 1), Day::new(2026, 12, 31));
+        let whole = self.read(|records| report::report(records, |_| days, days, &[]).unwrap());
+        let by_day = self.read(|records| report::report(records, |_| days, days, &[By::Day, By::Category]).unwrap());
         let whole = whole.first().copied().unwrap_or_default();
         assert_eq!(by_day.iter().map(|row| row.messages).sum::<i64>(), whole.messages);
         assert_eq!(by_day.iter().map(|row| row.billable).sum::<i64>(), whole.billable);

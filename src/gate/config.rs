@@ -178,6 +178,11 @@ impl Config {
         self.numbers.get(&business).unwrap_or(&self.policy)
     }
 
+    /// The numbers that are listed.
+    pub fn numbers(&self) -> impl Iterator<Item = Business> + '_ {
+        self.numbers.keys().copied()
+    }
+
     /// The policy of numbers that are not listed.
     pub fn default_policy(&self) -> &Policy {
         &self.policy

@@ -24,7 +24,6 @@ use once_cell::sync::{Lazy, OnceCell};
 use subtle::ConstantTimeEq;
 
 use crate::error::{Code, Error, Result};
-use crate::money::Currency;
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
 use crate::rules::decision::{self, Decision, Mode, Standing};
@@ -34,8 +33,8 @@ use crate::rules::window::{State, Window};
 use crate::store::codec::TemplateRecord;
 use crate::store::lmdb::LmdbStore;
 use crate::store::memory::MemoryStore;
-use crate::store::{Read, Records, RecordsMut, Store};
-use crate::time::{Day, Span, Timestamp};
+use crate::store::{Read, Records, RecordsMut, Store, Usage};
+use crate::time::{Day, Span, Timestamp, Zone};
 use crate::wire;
 use crate::wire::bill::Bill;
 use crate::wire::send::{self, Endpoint};
@@ -297,8 +296,15 @@ impl Gate {
     /// # Errors
     /// `Store`, `Format` or `Forked`.
     pub fn report(&self, from: Timestamp, to: Timestamp, by: &[By]) -> Result<Vec<Row>> {
-        let zone = |business| self.config.policy(business).rules.zone();
-        self.read(|records| report::report(records, zone, (from, to), by))
+        self.read(|records| report_between(records, &self.config, (from, to), by))
+    }
+
+    /// The totals of some days, first and last included, whatever the time zones of the numbers.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn report_days(&self, days: (Day, Day), by: &[By]) -> Result<Vec<Row>> {
+        self.read(|records| report::report(records, |_| days, days, by))
     }
 
     /// Asks for [`Gate::report`] and returns at once; [`Gate::answer`] has the rows once the ticket is done.
@@ -307,10 +313,7 @@ impl Gate {
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_report(&self, from: Timestamp, to: Timestamp, by: Vec<By>) -> Result<Ticket> {
         let config = Arc::clone(&self.config);
-        self.ask(move |records| {
-            let zone = |business| config.policy(business).rules.zone();
-            report::report(records, zone, (from, to), &by).map(Answer::Report)
-        })
+        self.ask(move |records| report_between(records, &config, (from, to), &by).map(Answer::Report))
     }
 
     /// Asks for [`Gate::expiring`] and returns at once; [`Gate::answer`] has the rows once the ticket is done.
@@ -419,12 +422,28 @@ impl Gate {
         self.read(|records| reconcile::compare(records, &self.config, bill))
     }
 
-    /// The days from which a currency's rate cards hold, in order.
+    /// The rate cards, each by its currency and first day, with its rates.
     ///
     /// # Errors
     /// `Store`, `Format` or `Forked`.
-    pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
-        self.read(|records| records.rate_cards(currency))
+    pub fn cards(&self) -> Result<Vec<rates::Kept>> {
+        self.read(rates::cards)
+    }
+
+    /// The business accounts that templates are known of.
+    ///
+    /// # Errors
+    /// `Store` or `Forked`.
+    pub fn accounts(&self) -> Result<Vec<u64>> {
+        self.read(|records| records.accounts())
+    }
+
+    /// How much room the store takes and has; `None` for one in memory.
+    ///
+    /// # Errors
+    /// `Store` or `Forked`.
+    pub fn usage(&self) -> Result<Option<Usage>> {
+        self.running()?.store.usage()
     }
 
     /// The templates of a business account.
@@ -540,6 +559,22 @@ fn forked() -> Error {
         Code::Forked,
         "the store was used before this process was forked; use it first after the fork (nginx: init_worker_by_lua, not init_by_lua)",
     )
+}
+
+/// The totals of the days on which two moments fall, in each number's own time zone.
+fn report_between(
+    records: Records<'_>,
+    config: &Config,
+    (from, to): (Timestamp, Timestamp),
+    by: &[By],
+) -> Result<Vec<Row>> {
+    let days = |business| {
+        let zone = config.policy(business).rules.zone();
+        (zone.day(from), zone.day(to))
+    };
+    // No zone is more than a day away from this one's days.
+    let outermost = (Zone::UTC.day(from - Span::hours(24)), Zone::UTC.day(to + Span::hours(24)));
+    report::report(records, days, outermost, by)
 }
 
 /// The country of a customer: by the name that is asked for, else by another name.

@@ -64,6 +64,31 @@ pub fn import(records: &mut RecordsMut<'_>, card: &Card) -> Result<()> {
     Ok(())
 }
 
+/// A rate card as it is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// The currency of its amounts.
+    pub currency: Currency,
+    /// The first day on which it holds.
+    pub from: Day,
+    /// Its rates.
+    pub rates: Vec<((Market, Category), Rate)>,
+}
+
+/// All rate cards.
+///
+/// # Errors
+/// `Store` or `Format` when they cannot be read.
+pub fn cards(records: Records<'_>) -> Result<Vec<Kept>> {
+    let mut cards = Vec::new();
+    for currency in records.currencies()? {
+        for from in records.rate_cards(currency)? {
+            cards.push(Kept { currency, from, rates: records.card(currency, from)? });
+        }
+    }
+    Ok(cards)
+}
+
 /// The rate of a category for a customer from a country, on a day, in a number's currency.
 ///
 /// A card that names the country itself makes it a market of its own; else it is in the market that was published for the day.

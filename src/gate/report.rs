@@ -12,7 +12,7 @@ use crate::rules::ledger::{Basis, Line, LineKind};
 use crate::rules::market::Market;
 use crate::store::codec::Total;
 use crate::store::{Records, Table, codec};
-use crate::time::{Day, Span, Timestamp, Zone};
+use crate::time::Day;
 
 /// What the rows of a report are grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -141,26 +141,24 @@ impl Row {
     }
 }
 
-/// The totals of the days on which two moments fall, both included, grouped. The days are those of each number's own time zone.
+/// The totals of some days of each number, first and last included, grouped; no number's days lie outside `first` and `last`.
 ///
 /// # Errors
 /// `Store` or `Format` when the records cannot be read.
 pub fn report(
     records: Records<'_>,
-    zone: impl Fn(Business) -> Zone,
-    (from, to): (Timestamp, Timestamp),
+    days: impl Fn(Business) -> (Day, Day),
+    (first, last): (Day, Day),
     by: &[By],
 ) -> Result<Vec<Row>> {
-    // No zone is more than a day away from this one's days.
-    let (first, last) = (Zone::UTC.day(from - Span::hours(24)), Zone::UTC.day(to + Span::hours(24)));
     let mut rows: BTreeMap<Group, Row> = BTreeMap::new();
     records.0.scan(Table::Totals, &first.number().to_be_bytes(), &mut |key, value| {
         let (business, line) = codec::total_of(key)?;
         if line.day > last {
             return Ok(false);
         }
-        let zone = zone(business);
-        if line.day < zone.day(from) || zone.day(to) < line.day {
+        let (from, to) = days(business);
+        if line.day < from || to < line.day {
             return Ok(true);
         }
         let group = group(business, &line, by);

@@ -157,6 +157,8 @@ pub enum Progress {
     Read = 5,
 }
 
+words!(Progress { Accepted = "accepted", Sent = "sent", Failed = "failed", Delivered = "delivered", Read = "read" });
+
 /// By what the platform counts (`pricing_model`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum PriceModel {

@@ -38,6 +38,11 @@ impl Country {
         }
     }
 
+    /// All countries of the table.
+    pub fn all() -> impl Iterator<Item = Country> {
+        TABLE.rows.keys().copied()
+    }
+
     /// The two letters.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()

@@ -14,7 +14,7 @@ use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, With
 
 use crate::error::{Code, Error, Result};
 use crate::store::codec::{self, FORMAT};
-use crate::store::{Read, Store, Table, Visit, Write};
+use crate::store::{Read, Store, Table, Usage, Visit, Write};
 
 /// The address space that a new store reserves; the file grows with what is in it.
 const MAP_SIZE: usize = 64 << 30;
@@ -157,6 +157,13 @@ impl Store for LmdbStore {
             self.suspect.store(!self.is_out_of_room(&cause), Ordering::Release);
             self.fault(&cause)
         })
+    }
+
+    fn usage(&self) -> Result<Option<Usage>> {
+        let info = self.env.info();
+        let used = (info.last_page_number as u64 + 1) * u64::from(self.env.stat().page_size);
+        let free_on_disk = room(&self.path).unwrap_or_default();
+        Ok(Some(Usage { used, limit: info.map_size as u64, free_on_disk }))
     }
 
     fn tidy(&self) -> Result<()> {

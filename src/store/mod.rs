@@ -139,6 +139,17 @@ pub trait Write: Read {
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<()>;
 }
 
+/// How much room a store takes and has, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// What it takes.
+    pub used: u64,
+    /// What it can hold at most.
+    pub limit: u64,
+    /// What is free on its disk.
+    pub free_on_disk: u64,
+}
+
 /// A store; see the module for its contract.
 pub trait Store: Send + Sync {
     /// Reads from one committed state. Do not nest.
@@ -152,6 +163,14 @@ pub trait Store: Send + Sync {
     /// # Errors
     /// What the work returns, or `Store` when the commit fails; nothing was changed then.
     fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()>;
+
+    /// How much room the store takes and has; `None` where that is not limited by it.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be told.
+    fn usage(&self) -> Result<Option<Usage>> {
+        Ok(None)
+    }
 
     /// Gives back what dead processes still hold. Called now and then.
     ///
@@ -312,6 +331,34 @@ impl Records<'_> {
     /// `Store` or `Format` when they cannot be read.
     pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
         Ok(self.decoded(Table::Rates, currency.code().as_bytes())?.unwrap_or_default())
+    }
+
+    /// The currencies that have rate cards.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn currencies(&self) -> Result<Vec<Currency>> {
+        let mut currencies = Vec::new();
+        self.0.scan(Table::Rates, &[], &mut |key, _| {
+            let code = std::str::from_utf8(key).ok().and_then(|code| Currency::parse(code).ok());
+            currencies.extend(code);
+            Ok(true)
+        })?;
+        Ok(currencies)
+    }
+
+    /// The business accounts that templates are known of.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn accounts(&self) -> Result<Vec<u64>> {
+        let mut accounts = Vec::new();
+        self.0.scan(Table::Templates, &[], &mut |key, _| {
+            accounts.extend(key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)));
+            accounts.dedup();
+            Ok(true)
+        })?;
+        Ok(accounts)
     }
 
     /// All rates of a card.

@@ -1,0 +1,74 @@
+//! Things that were submitted to the recorder and are not known to be recorded yet.
+
+use std::collections::VecDeque;
+
+use csw::error::{Code, Error, Result};
+use csw::gate::recorder::{Outcome, Report, Ticket};
+use csw::gate::{Gate, TICKET_DEADLINE};
+
+/// How many there are at once: enough that the recorder always finds a whole group, few enough that their outcomes are remembered.
+const AT_ONCE: usize = 8192;
+
+/// Tickets in flight, the oldest first; with each of them, what it is about.
+pub struct Flight<'g, T> {
+    gate: &'g Gate,
+    tickets: VecDeque<(Ticket, T)>,
+}
+
+impl<'g, T> Flight<'g, T> {
+    /// Nothing in flight.
+    pub fn new(gate: &'g Gate) -> Self {
+        Flight { gate, tickets: VecDeque::with_capacity(AT_ONCE) }
+    }
+
+    /// Submits, waiting while the recorder is busy. `landed` is told of older ones as they are decided; what it returns ends all.
+    ///
+    /// # Errors
+    /// What submitting returns, and what `landed` does.
+    pub fn submit(
+        &mut self,
+        about: T,
+        submit: impl Fn() -> Result<Ticket>,
+        mut landed: impl FnMut(T, Result<Report>) -> Result<()>,
+    ) -> Result<()> {
+        let ticket = loop {
+            match submit() {
+                Err(error) if error.code() == Code::Busy && self.tickets.is_empty() => {
+                    self.gate.flush(TICKET_DEADLINE)?
+                }
+                Err(error) if error.code() == Code::Busy => self.land(&mut landed)?,
+                other => break other?,
+            }
+        };
+        self.tickets.push_back((ticket, about));
+        if self.tickets.len() < AT_ONCE { Ok(()) } else { self.land(&mut landed) }
+    }
+
+    /// Waits until all of them are decided.
+    ///
+    /// # Errors
+    /// What `landed` returns.
+    pub fn end(mut self, mut landed: impl FnMut(T, Result<Report>) -> Result<()>) -> Result<()> {
+        while !self.tickets.is_empty() {
+            self.land(&mut landed)?;
+        }
+        Ok(())
+    }
+
+    fn land(&mut self, landed: &mut impl FnMut(T, Result<Report>) -> Result<()>) -> Result<()> {
+        let Some((ticket, about)) = self.tickets.pop_front() else { return Ok(()) };
+        landed(about, decided(self.gate, ticket))
+    }
+}
+
+/// What came of a ticket, once it is decided.
+///
+/// # Errors
+/// Why it was not recorded.
+pub fn decided(gate: &Gate, ticket: Ticket) -> Result<Report> {
+    match gate.wait(ticket, TICKET_DEADLINE)? {
+        Outcome::Done(report) => Ok(report),
+        Outcome::Failed(error) => Err(error),
+        Outcome::Pending => Err(Error::new(Code::Internal, "waiting ended, and nothing was decided")),
+    }
+}
