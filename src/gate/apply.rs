@@ -268,8 +268,7 @@ pub fn sweep(records: &mut RecordsMut<'_>, cursor: &mut Vec<u8>, older_than: Tim
             return Ok(false);
         }
         looked_at += 1;
-        let seen: SeenId = codec::decode(Table::Messages, value)?;
-        if seen.recorded_at < older_than {
+        if codec::recorded_at(value)? < older_than {
             old.push(key.to_vec());
         }
         Ok(true)

@@ -183,13 +183,16 @@ impl Gate {
         self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Signature(signature), at))
     }
 
-    /// Records a webhook that was stored without its signature, on the operator's word. Returns at once; repeats change nothing.
+    /// Records a webhook that was stored without its signature, on the operator's word; repeats change nothing. Parses it here, since an operator's
+    /// thread has time while the recorder has none.
     ///
     /// # Errors
-    /// As [`Gate::submit_ingest`].
+    /// `NotJson` or `TooLarge` when it cannot be read; `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_replay(&self, bytes: Vec<u8>, at: Timestamp) -> Result<Ticket> {
         wire::check_size(&bytes)?;
-        self.submit(jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Operator, at))
+        let mut job = jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Operator, at);
+        recorder::Job::prepare(&mut job)?;
+        self.submit(jobs::Prepared(job))
     }
 
     /// Records what the platform answered to a send. Returns at once.

@@ -17,11 +17,11 @@ const QUEUE_JOBS: usize = 16_384;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
 /// What one transaction takes at most, so that the first of a crowd need not wait for the last.
-const GROUP_JOBS: usize = 512;
+const GROUP_JOBS: usize = 2048;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
-/// Message ids that each commit looks at for their age.
-const SWEPT: usize = 32;
+/// Message ids that are looked at for their age with each job: a few for each one that it may bring.
+const SWEPT: usize = 8;
 /// How often resources of dead processes are given back.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How long a stopping recorder is waited for.

@@ -47,7 +47,7 @@ pub enum Slot {
 /// What is known under a message id.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SeenId {
-    /// When it was last written: how long ids are kept is counted from here, so that an old webhook replayed today is recognised tomorrow.
+    /// When it was last written (the first field: [`recorded_at`] reads it alone): how long ids are kept is counted from here, so that an old webhook replayed today is recognised tomorrow.
     pub recorded_at: Timestamp,
     /// What was seen.
     pub what: Seen,
@@ -267,6 +267,20 @@ pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
             ),
         )),
         None => Err(foreign(table)),
+    }
+}
+
+/// When a message id was last written, read without the rest of its record.
+///
+/// # Errors
+/// As [`decode`].
+pub fn recorded_at(seen: &[u8]) -> Result<Timestamp> {
+    match seen.split_first() {
+        Some((&RECORD, record)) => {
+            let beginning = postcard::take_from_bytes(record).map_err(|_| foreign(Table::Messages))?;
+            Ok(beginning.0)
+        }
+        _ => decode::<SeenId>(Table::Messages, seen).map(|seen| seen.recorded_at),
     }
 }
 

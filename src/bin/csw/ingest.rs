@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use clap::Args;
 
-use csw::error::{Code, Result};
+use csw::error::{Code, Error, Result};
 use csw::gate::recorder::Report;
 use csw::time::{Span, Timestamp};
 
@@ -76,7 +76,7 @@ impl Ingest {
                 };
                 let submit = || gate.submit_replay(json.clone(), Timestamp::now());
                 match flight.submit(place.clone(), submit, |place, report| tally.take(&place, report)) {
-                    Err(error) if error.code() == Code::TooLarge => tally.leave_out(&place, error),
+                    Err(error) if is_about_one(&error) => tally.leave_out(&place, error),
                     submitted => submitted?,
                 }
             }
@@ -86,12 +86,17 @@ impl Ingest {
     }
 }
 
+/// Whether something is wrong with a webhook alone.
+fn is_about_one(error: &Error) -> bool {
+    matches!(error.code(), Code::NotJson | Code::TooLarge)
+}
+
 impl Tally {
     /// Counts a webhook; what is wrong with it alone leaves only it out.
     fn take(&mut self, place: &Place, report: Result<Report>) -> Result<()> {
         let report = match report {
             Ok(report) => report,
-            Err(error) if matches!(error.code(), Code::NotJson | Code::TooLarge) => {
+            Err(error) if is_about_one(&error) => {
                 self.leave_out(place, error);
                 return Ok(());
             }
