@@ -284,12 +284,10 @@ fn customer(number: usize) -> Customer {
 }
 
 fn contact() -> impl Strategy<Value = Contact> {
-    let reported = vec((moment(), option::of(moment())), 0..4);
-    let told = (vec(inbound(), 0..12), vec(moment(), 0..2), reported, vec(0_usize..5, 0..4), option::of(moment()));
-    told.prop_map(|(events, refusals, reported, names, last_sent)| {
+    let told = (vec(inbound(), 0..12), vec(moment(), 0..2), vec(0_usize..5, 0..4), option::of(moment()));
+    told.prop_map(|(events, refusals, names, last_sent)| {
         let rules = RuleSet::of(Set::Guide);
         let mut contact = contact_of(&Rules::fixed(rules, Zone::UTC), &events, &refusals);
-        reported.iter().for_each(|(sent_at, expires_at)| contact.report_entry(&rules, *sent_at, *expires_at));
         names.into_iter().for_each(|name| contact.know(customer(name)));
         Contact { last_sent, ..contact }
     })

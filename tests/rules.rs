@@ -11,7 +11,7 @@
 //! - `delivered offer`, `failed offer 131047`, `sent offer free_entry_point until 84`: a status. `priced utility` reports a category, `billed utility`
 //!   and `free utility` a price of per-message pricing, `conversation c1 utility` that of a billable conversation.
 //! - `window`: state, reason, expiry. `branch`: open or closed. `entry`: until when the free entry point is open.
-//! - `totals`, `charged`: what the report says of everything so far.
+//! - `totals`, `charged`: what the report says of everything so far. `reconciled`: what was estimated / what the platform reported.
 //!
 //! `as offer` names a message; `@bert`, `@user`, `@group`, `@branch` is another customer, the same by user id, a group, another number.
 
@@ -20,6 +20,7 @@
 mod support;
 
 use csw::gate::Gate;
+use csw::gate::reconcile::Reconciled;
 use csw::gate::recorder::Report;
 use csw::gate::report::By;
 use csw::party::{Business, Customer};
@@ -27,7 +28,7 @@ use csw::rules::charge::Charged;
 use csw::rules::conversation::Placement;
 use csw::rules::decision::Verdict;
 use csw::rules::event::{Category, Class, EventKind};
-use csw::time::{Span, Timestamp};
+use csw::time::{Day, Span, Timestamp};
 use csw::wire::record::Stated;
 use csw::wire::send::Endpoint;
 use serde_json::{Value, json};
@@ -67,6 +68,7 @@ stories! {
     per_message
     policies
     refusals
+    reports
     windows
 }
 
@@ -241,6 +243,7 @@ impl Player {
             }
             ["totals"] => vec![self.totals()],
             ["charged"] => vec![self.charged()],
+            ["reconciled"] => vec![self.reconciled()],
             send => self.send(&pair, send, &id, at),
         }
     }
@@ -384,6 +387,20 @@ impl Player {
             }
         }
         if charges.is_empty() { "nothing".into() } else { charges.join(", ") }
+    }
+
+    fn reconciled(&self) -> String {
+        let said = |side: Option<(Category, Charged)>| {
+            let Some((category, Charged { charge, reason })) = side else { return "-".into() };
+            let charge = charge.map_or("-", |charge| charge.word());
+            format!("{} {charge} {}", category.word(), reason.map_or("-", |reason| reason.word()))
+        };
+        let rows = self.gate.reconcile((Day::new(2020, 1, 1), Day::new(2030, 1, 1))).unwrap();
+        let row = |Reconciled { pair, count, .. }: &Reconciled| {
+            format!("{count} {} {} / {}", pair.agreement.word(), said(pair.estimated), said(pair.reported))
+        };
+        let rows: Vec<String> = rows.iter().map(row).collect();
+        if rows.is_empty() { "nothing".into() } else { rows.join(", ") }
     }
 }
 

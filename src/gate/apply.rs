@@ -2,11 +2,9 @@
 
 use crate::error::Result;
 use crate::party::{Business, Customer, Kind};
-use crate::rules::conversation::Placement;
+use crate::rules::conversation::{self, Placement};
 use crate::rules::decision::Policy;
-use crate::rules::event::{
-    Act, Category, Class, Event, PriceModel, Progress, Sending, Source, Status, What, says_window_closed,
-};
+use crate::rules::event::{Act, Category, Class, Event, Progress, Sending, Source, Status, What, says_window_closed};
 use crate::rules::ledger::{Line, LineKind, Posting};
 use crate::rules::market::Country;
 use crate::rules::message::Message;
@@ -75,20 +73,20 @@ impl Applying<'_, '_> {
     ) -> Result<Applied> {
         let rules = self.policy.rules.at(event.at);
         let clicked = source.is_some_and(|source| rules.entry.counts(source));
-        let what = Seen::Act { at: event.at, opens: rules.opens.allows(act), clicked };
+        let opens = rules.opens.allows(act);
+        let what = Seen::Act { at: event.at, opens, clicked };
         if self.was_seen(business, &found.customer, event, what)? {
             return Ok(Applied::REPEATED);
         }
         let before = found.contact.clone();
         found.contact.act(rules, act, source, event.at);
-        if found.contact == before {
-            return Ok(Applied::DONE);
-        }
         // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
-        if Some(event.at) <= found.contact.last_sent {
+        if (opens || clicked) && Some(event.at) <= found.contact.last_sent {
             self.recount(business, found, None)?;
         }
-        self.records.put_contact(business, found)?;
+        if found.contact != before {
+            self.records.put_contact(business, found)?;
+        }
         Ok(Applied::DONE)
     }
 
@@ -132,7 +130,6 @@ impl Applying<'_, '_> {
     }
 
     fn status(&mut self, business: Business, found: Found, event: &Event, status: &Status) -> Result<Applied> {
-        let rules = *self.policy.rules.at(event.at);
         let Some(id) = &event.id else {
             // Without an id no message can be meant; a refusal is one all the same.
             return self.refused(business, found, status, event.at);
@@ -143,6 +140,7 @@ impl Applying<'_, '_> {
             None => found,
         };
         let base = self.message(business, &found.customer, of_message)?;
+        let rules = self.policy.rules.at(event.at);
         // Where messages are charged one by one, each member's copy of a group message is charged by itself.
         let copy = status.member.filter(|_| status.progress >= Progress::Delivered && rules.conversation.is_none());
         let (id, before) = match copy {
@@ -163,14 +161,13 @@ impl Applying<'_, '_> {
             }
         };
         message.apply(status, event.at);
-        if before.as_ref().map(|before| before.reported.conversation) != Some(message.reported.conversation) {
-            message.starts_conversation = self.starts_conversation(business, &found.customer, &message)?;
+        if before.as_ref().and_then(|before| before.reported.conversation) != message.reported.conversation {
+            message.reported_in_turn = self.records.next_message()?;
+            let others = self.records.read().messages(business, &found.customer)?;
+            message.starts_conversation = conversation::starts(&message, others.iter().map(|(_, other)| other));
         }
         if before.as_ref() == Some(&message) {
             return Ok(Applied::REPEATED);
-        }
-        if message.reported.free_entry_point {
-            found.contact.report_entry(&rules, message.at, message.reported.expires_at);
         }
         let refused_at = if before.is_some() { message.at } else { event.at };
         self.account(business, &mut found, id, before, message)?;
@@ -186,22 +183,12 @@ impl Applying<'_, '_> {
 
     /// Takes in that there was no window any more: what was sent since then was not in one.
     fn refuse(&mut self, business: Business, found: &mut Found, at: Timestamp) -> Result<()> {
-        let before = found.contact.refused_at;
+        let before = found.contact.refusals.clone();
         found.contact.refuse(at);
-        if found.contact.refused_at != before && Some(at) <= found.contact.last_sent {
+        if found.contact.refusals != before && Some(at) <= found.contact.last_sent {
             self.recount(business, found, None)?;
         }
         self.records.put_contact(business, found)
-    }
-
-    /// Whether no message of the contact has reported the same conversation before: it is paid for once.
-    fn starts_conversation(&self, business: Business, customer: &Customer, message: &Message) -> Result<bool> {
-        let reported = &message.reported;
-        if reported.model != Some(PriceModel::Conversation) || reported.conversation.is_none() {
-            return Ok(false);
-        }
-        let messages = self.records.read().messages(business, customer)?;
-        Ok(!messages.iter().any(|(_, known)| known.reported.conversation == reported.conversation))
     }
 
     /// The platform refused a send at once. It never was a message; the books say that it was tried.

@@ -6,7 +6,7 @@ use crate::gate::rates;
 use crate::party::{Business, Customer};
 use crate::rules::charge::{self, Bill, Charged, Item};
 use crate::rules::conversation::{self, Effect, Placement};
-use crate::rules::event::Sending;
+use crate::rules::event::{Class, Sending};
 use crate::rules::ledger::{self, Line, LineKind, Posting};
 use crate::rules::market::{Country, Market};
 use crate::rules::message::Message;
@@ -44,7 +44,8 @@ impl Applying<'_, '_> {
                     message.due_at = message.delivered_at;
                 }
             }
-            None if is_next || !message.counts() => {
+            // What is delivered already may be what the conversation that it joins was waiting for.
+            None if is_next && message.delivered_at.is_none() || !message.counts() => {
                 if message.counts() {
                     conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
                 }
@@ -69,8 +70,10 @@ impl Applying<'_, '_> {
         let rules = self.policy.rules.at(after.ruled_at());
         let was_ruled_by = self.policy.rules.at(before.ruled_at());
         let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;
-        // What fails without having opened anything leaves no gap behind.
-        let leaves_a_gap = before.counts() && !after.counts() && before.placement.effect == Effect::Opens;
+        let was_placed = before.placement.effect != Effect::None || before.reported.free_entry_point;
+        // What fails without having opened or paid anything leaves no gap behind.
+        let had_effect = before.placement.effect == Effect::Opens || before.starts_conversation;
+        let leaves_a_gap = before.counts() && !after.counts() && (had_effect || before.reported.free_entry_point);
         leaves_a_gap
             || !before.counts() && after.counts()
             || before.class() != after.class()
@@ -78,7 +81,7 @@ impl Applying<'_, '_> {
             || before.at != after.at
             || before.reported.free_entry_point != after.reported.free_entry_point
             || before.reported.expires_at != after.reported.expires_at && after.reported.free_entry_point
-            || first_delivery && (before.placement.effect != Effect::None || was_ruled_by.set != rules.set)
+            || first_delivery && (was_placed || was_ruled_by.set != rules.set)
     }
 
     /// Counts the contact's conversations anew, with one message put in its place, and posts every difference. Returns that message's placement.
@@ -105,6 +108,8 @@ impl Applying<'_, '_> {
         }
         let mut messages: Vec<&mut Message> = after.iter_mut().map(|(_, message)| message).collect();
         conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut messages);
+        // Several that take units at once take them in the order of recording.
+        after.sort_by_key(|(_, message)| message.sequence);
         let mut placement = Placement::NONE;
         for (id, mut message) in after {
             let old = before.iter().find(|(known, _)| *known == id).map(|(_, message)| message);
@@ -176,15 +181,15 @@ impl Applying<'_, '_> {
         let zone = self.policy.rules.zone();
         message.day = zone.day(message.at);
         message.currency = self.policy.currency;
-        message.due_day = message.due_at.map(|due| zone.day(due));
         let rules = self.policy.rules.at(message.ruled_at());
-        let item = |category, placement| Item {
-            class: message.class(),
-            category,
-            placement,
-            in_window: message.window_act.is_some(),
-        };
+        let (class, in_window) = (message.class(), message.window_act.is_some());
+        let item = |category, placement| Item { class, category, placement, in_window };
         let standing = item(message.category(), message.placement);
+        let reported = charge::reported(rules, &message.reported, &standing, message.starts_conversation);
+        // What the platform charges, it charges on delivery, whatever else we go by.
+        let reported_on = message.delivered_at.filter(|_| reported.is_some());
+        let due = message.due_at.filter(|_| class != Class::Reaction);
+        message.due_day = due.map(|due| zone.day(reported_on.unwrap_or(due)));
         let day = message.due_day.unwrap_or(message.day);
         let quote = |records: &RecordsMut<'_>, item: &Item| {
             rates::quote(records.read(), self.policy.currency, message.country, item.rated(), day)
@@ -194,7 +199,6 @@ impl Applying<'_, '_> {
             (message.market, message.estimate, message.report) = (quoted.market, None, None);
             return Ok(());
         };
-        let reported = charge::reported(rules, &message.reported, &standing, message.starts_conversation);
         // What the platform reports is compared with what we should have said without it.
         let reckoned = match reported {
             Some(_) => item(message.reckoned_category(), message.reckoned_placement()),
@@ -202,7 +206,7 @@ impl Applying<'_, '_> {
         };
         let reckoned_quote =
             if reckoned.rated() == standing.rated() { quoted.clone() } else { quote(self.records, &reckoned)? };
-        if reckoned.takes_tier_unit(rules) && message.tier_unit.is_none() {
+        if standing.takes_tier_unit(rules) && message.tier_unit.is_none() {
             message.tier_unit = Some(self.records.take_tier_unit(business, due_day.month())?);
         }
         let used = message.tier_unit.map_or(0, |unit| unit - 1);

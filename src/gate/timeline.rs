@@ -82,8 +82,8 @@ pub fn timeline(
             None => windows.push(bar),
         }
     }
-    if let (true, Some(refused), Some(last)) = (contact.is_refused(), contact.refused_at, windows.last_mut()) {
-        last.until = last.until.min(refused);
+    if let (true, Some(refused), Some(last)) = (contact.is_refused(), contact.refusals.last(), windows.last_mut()) {
+        last.until = last.until.min(*refused);
     }
 
     let mut again = contact.clone();

@@ -84,9 +84,16 @@ pub struct Conversation {
     pub lasts: Span,
     /// The first delivery of a message that could have opened it, where deliveries anchor conversations.
     pub delivered_at: Option<Timestamp>,
+    /// Whether its end is the platform's word, which deliveries do not move.
+    pub end_is_reported: bool,
 }
 
 impl Conversation {
+    /// Whether it is the free entry point.
+    pub fn is_entry(&self) -> bool {
+        self.category == ConversationCategory::FreeEntryPoint
+    }
+
     fn covers(&self, at: Timestamp) -> bool {
         self.opened_at <= at && at < self.expires_at
     }
@@ -107,26 +114,16 @@ impl Stretch {
     }
 }
 
-/// The free entry point that is open at a moment. What the platform reported about it takes the place of our own reckoning.
+/// The free entry point that is open at a moment: the customer's click, where that opens one, or a conversation. Of both, what lasts longer.
 pub fn free_entry(rules: &RuleSet, contact: &Contact, at: Timestamp) -> Option<Stretch> {
-    let reported = contact.reported_entries.iter().rev().find(|entry| entry.from <= at);
-    let reported = reported.map(|entry| Stretch { from: entry.from, until: entry.until });
-    let reckoned = match rules.entry.opens {
-        EntryOpens::Click => {
-            let click = contact.clicks.iter().rev().find(|click| **click <= at);
-            click.map(|click| Stretch { from: *click, until: *click + rules.entry.lasts })
-        }
-        EntryOpens::Reply { .. } => {
-            let opened = contact
-                .conversations
-                .iter()
-                .rev()
-                .find(|open| open.category == ConversationCategory::FreeEntryPoint && open.opened_at <= at);
-            opened.map(|open| Stretch { from: open.opened_at, until: open.expires_at })
-        }
+    let clicked = match rules.entry.opens {
+        EntryOpens::Click => contact.clicks.iter().rev().find(|click| **click <= at),
+        EntryOpens::Reply { .. } => None,
     };
-    let overruled = |reckoned: &Stretch| reported.is_some_and(|reported| reckoned.covers(reported.from));
-    reported.filter(|entry| entry.covers(at)).or(reckoned.filter(|entry| entry.covers(at) && !overruled(entry)))
+    let clicked = clicked.map(|click| Stretch { from: *click, until: *click + rules.entry.lasts });
+    let opened = contact.conversations.iter().filter(|open| open.is_entry());
+    let opened = opened.map(|open| Stretch { from: open.opened_at, until: open.expires_at });
+    clicked.into_iter().chain(opened).filter(|entry| entry.covers(at)).max_by_key(|entry| entry.until)
 }
 
 /// What a send of this class and category, at this moment, does to the contact's conversations. Whether it may be sent is another question.
@@ -138,17 +135,13 @@ pub fn place(rules: &RuleSet, contact: &Contact, class: Class, category: Categor
         Class::FreeForm | Class::Unknown => ConversationCategory::Service,
         Class::Reaction | Class::Receipt => return Placement::NONE,
     };
-    let entry = free_entry(rules, contact, at);
-    if opens_entry(rules, contact, entry, at) {
-        return Placement::opens(ConversationCategory::FreeEntryPoint);
-    }
-    if entry.is_some() {
-        return Placement::joins(ConversationCategory::FreeEntryPoint);
+    if let Some(placement) = place_in_entry(rules, contact, at, false) {
+        return placement;
     }
     let joined = contact
         .conversations
         .iter()
-        .filter(|open| open.covers(at) && open.category != ConversationCategory::FreeEntryPoint)
+        .filter(|open| open.covers(at) && !open.is_entry())
         .filter(|open| class != Class::Template || open.category == own)
         .max_by_key(|open| open.opened_at);
     match joined {
@@ -158,13 +151,20 @@ pub fn place(rules: &RuleSet, contact: &Contact, class: Class, category: Categor
     }
 }
 
-/// Whether a send opens the free entry point itself: as the first reply to a click, or as the first send that the platform reported inside one.
-fn opens_entry(rules: &RuleSet, contact: &Contact, entry: Option<Stretch>, at: Timestamp) -> bool {
-    let EntryOpens::Reply { within } = rules.entry.opens else { return false };
-    let is_open = |open: &Conversation| open.category == ConversationCategory::FreeEntryPoint && open.covers(at);
-    match entry {
-        Some(entry) => entry.from == at && !contact.conversations.iter().any(is_open),
-        None => contact.clicks.iter().any(|click| *click <= at && at < *click + within),
+/// What a send does to the free entry point, if anything: it joins the one that is open, else opens one as the first reply to a click, or since
+/// the platform reported that it lies in one.
+fn place_in_entry(rules: &RuleSet, contact: &Contact, at: Timestamp, is_reported: bool) -> Option<Placement> {
+    let joins = Placement::joins(ConversationCategory::FreeEntryPoint);
+    if free_entry(rules, contact, at).is_some() {
+        return Some(joins);
+    }
+    match rules.entry.opens {
+        // A click opened it that was not heard of.
+        EntryOpens::Click => is_reported.then_some(joins),
+        EntryOpens::Reply { within } => {
+            let answers = contact.clicks.iter().any(|click| *click <= at && at < *click + within);
+            (answers || is_reported).then(|| Placement::opens(ConversationCategory::FreeEntryPoint))
+        }
     }
 }
 
@@ -176,32 +176,58 @@ pub fn enter(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message: 
     // The act that it was answered to may be forgotten by now, but not by the message.
     let acts: Vec<Timestamp> = acts.iter().copied().chain(message.window_act).collect();
     message.window_act = window::act_before(rules, contact, &acts, at);
-    message.placement = place(rules, contact, message.class(), message.category(), at);
+    let in_entry = message.reported.free_entry_point.then(|| place_in_entry(rules, contact, at, true)).flatten();
+    let placement = in_entry.unwrap_or_else(|| place(rules, contact, message.class(), message.category(), at));
+    // What has no place in a free entry point, or is not known by its class yet, says all the same that there is one.
+    message.placement = if own_category(message).is_some() { placement } else { Placement::NONE };
     message.due_at = match rules.anchor {
         Anchor::Send => Some(at),
         Anchor::Delivery => message.delivered_at,
     };
     contact.last_sent = contact.last_sent.max(Some(at));
+    let was_open = free_entry(rules, contact, at).is_some();
     contact.conversations.retain(|open| at < open.expires_at);
-    let Placement { effect, category: Some(category) } = message.placement else { return };
+    let Placement { effect, category: Some(category) } = placement else { return };
     match effect {
         Effect::Opens => open(rules, contact, message, category),
         Effect::Joins => join(rules, contact, message, category),
         Effect::None => {}
     }
+    if message.reported.free_entry_point {
+        report_entry(rules, contact, message, was_open);
+    }
 }
 
 fn open(rules: &RuleSet, contact: &mut Contact, message: &Message, category: ConversationCategory) {
-    let lasts = match category {
-        ConversationCategory::FreeEntryPoint => {
-            contact.conversations.clear();
-            rules.entry.lasts
-        }
-        _ => rules.conversation.unwrap_or_default(),
-    };
+    let is_entry = category == ConversationCategory::FreeEntryPoint;
+    if is_entry && matches!(rules.entry.opens, EntryOpens::Reply { .. }) {
+        contact.conversations.clear();
+    }
+    let lasts = if is_entry { rules.entry.lasts } else { rules.conversation.unwrap_or_default() };
     let delivered_at = message.delivered_at.filter(|_| rules.anchor == Anchor::Delivery);
-    let expires_at = delivered_at.unwrap_or(message.at) + lasts;
-    contact.conversations.push(Conversation { category, opened_at: message.at, expires_at, lasts, delivered_at });
+    let opened_at = message.at;
+    let expires_at = delivered_at.unwrap_or(opened_at) + lasts;
+    contact.conversations.push(Conversation {
+        category,
+        opened_at,
+        expires_at,
+        lasts,
+        delivered_at,
+        end_is_reported: false,
+    });
+}
+
+/// The platform's word for the end of the free entry point takes the place of our own reckoning.
+fn report_entry(rules: &RuleSet, contact: &mut Contact, message: &Message, was_open: bool) {
+    // Of one that a click opened there is no conversation yet.
+    let is_known = contact.conversations.iter().any(Conversation::is_entry);
+    if !is_known && (!was_open || message.reported.expires_at.is_some()) {
+        open(rules, contact, message, ConversationCategory::FreeEntryPoint);
+    }
+    let entry = contact.conversations.iter_mut().rev().find(|open| open.is_entry());
+    if let (Some(entry), Some(end)) = (entry, message.reported.expires_at) {
+        (entry.expires_at, entry.end_is_reported) = (end.min(entry.opened_at + rules.entry.at_most), true);
+    }
 }
 
 /// The first delivery of a message that could have opened the conversation is what it runs from.
@@ -213,7 +239,9 @@ fn join(rules: &RuleSet, contact: &mut Contact, message: &Message, category: Con
     let joined = contact.conversations.iter_mut().rev().find(|open| open.category == category);
     if let Some(joined) = joined.filter(|open| open.delivered_at.is_none_or(|first| delivered < first)) {
         joined.delivered_at = Some(delivered);
-        joined.expires_at = delivered + joined.lasts;
+        if !joined.end_is_reported {
+            joined.expires_at = delivered + joined.lasts;
+        }
     }
 }
 
@@ -233,19 +261,38 @@ pub fn recount(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message
         }
         enter(rules, contact, acts, message);
         let placement = message.placement;
-        let Some(category) = placement.category else { continue };
-        if placement.effect == Effect::Opens {
+        if let Placement { effect: Effect::Opens, category: Some(category) } = placement {
             openers.push((message.at, category, index));
         }
         // A conversation is charged once, to the message that opened it, as soon as anything in it that could have opened it is delivered.
-        let Some(open) = contact.conversations.iter().rev().find(|open| open.category == category) else { continue };
-        let opener = openers.iter().rev().find(|(at, of, _)| (*at, *of) == (open.opened_at, category));
-        if let (Some((_, _, opener)), Some(delivered)) = (opener, open.delivered_at) {
-            messages[*opener].due_at = Some(delivered);
+        for open in contact.conversations.iter().filter(|open| open.delivered_at.is_some()) {
+            let opener = openers.iter().rev().find(|(at, of, _)| (*at, *of) == (open.opened_at, open.category));
+            let Some(opener) = opener.map(|(_, _, opener)| &mut messages[*opener]) else { continue };
+            if rules.at(opener.ruled_at()).conversation.is_some() {
+                opener.due_at = open.delivered_at;
+            }
         }
     }
+    settle_payers(messages);
     // As `enter` leaves it: only what a next send can join, also after a newest message that does not count any more.
     contact.conversations.retain(|open| contact.last_sent < Some(open.expires_at));
+}
+
+/// Of the messages that report the same conversation, the one that was the first to do so pays.
+fn settle_payers(messages: &mut [&mut Message]) {
+    for index in 0..messages.len() {
+        messages[index].starts_conversation = starts(messages[index], messages.iter().map(|message| &**message));
+    }
+}
+
+/// Whether a message pays for the conversation that it reports: whether none of these was told of it before.
+pub fn starts<'m>(message: &Message, mut others: impl Iterator<Item = &'m Message>) -> bool {
+    let Some(conversation) = message.reported.conversation else { return false };
+    let was_before = |other: &Message| {
+        let is_same = other.reported.conversation == Some(conversation);
+        is_same && other.is_accounted() && other.reported_in_turn < message.reported_in_turn
+    };
+    message.is_accounted() && !others.any(was_before)
 }
 
 /// All conversations that a contact's messages opened, each until it ended or will end. Counts them anew, as [`recount`] does.

@@ -37,6 +37,8 @@ pub struct Message {
     pub window_act: Option<Timestamp>,
     /// What the platform reported, the first report winning field by field.
     pub reported: Reported,
+    /// The place of the report of its conversation in the order of recording.
+    pub reported_in_turn: u64,
     /// Whether it was the first to report its conversation and so pays for it, where the platform counts conversations.
     pub starts_conversation: bool,
     /// The country of its customer, once it can be told.
@@ -79,6 +81,7 @@ impl Message {
             delivered_at: None,
             window_act: None,
             reported: Reported::default(),
+            reported_in_turn: 0,
             starts_conversation: false,
             country: None,
             market: None,
@@ -124,6 +127,11 @@ impl Message {
     /// Whether it is accounted: one that failed counts as never sent.
     pub fn counts(&self) -> bool {
         self.progress != Progress::Failed
+    }
+
+    /// Whether the books have lines of it as of one that was sent.
+    pub fn is_accounted(&self) -> bool {
+        self.counts() && self.class() != Class::Receipt
     }
 
     /// Its class: what the send said, else what the platform's price says about it.

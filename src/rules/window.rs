@@ -102,8 +102,7 @@ impl Window {
 pub fn window(rules: &RuleSet, contact: &Contact, at: Timestamp, margin: Span) -> Window {
     let free_entry = conversation::free_entry(rules, contact, at);
     let by_act = contact.last_act.map(|act| act + rules.window - margin);
-    let by_entry =
-        if rules.entry.permits { entry_expiry(rules, contact, at).map(|until| until - margin) } else { None };
+    let by_entry = if rules.entry.permits { entry_expiry(rules, contact).map(|until| until - margin) } else { None };
     let expires_at = by_act.max(by_entry);
     let still = |expiry: Option<Timestamp>| expiry.is_some_and(|expiry| at < expiry);
     let (state, reason) = if contact.is_refused() {
@@ -132,13 +131,13 @@ pub fn window(rules: &RuleSet, contact: &Contact, at: Timestamp, margin: Span) -
 pub fn act_before(rules: &RuleSet, contact: &Contact, earlier: &[Timestamp], at: Timestamp) -> Option<Timestamp> {
     let acts = earlier.iter().copied().chain(contact.last_act);
     let act = acts.filter(|act| *act <= at && at < *act + rules.window).max()?;
-    let was_refused = |refused: Timestamp| act.seconds() < refused.seconds() && refused <= at;
-    (!contact.refused_at.is_some_and(was_refused)).then_some(act)
+    let was_refused = |refused: &Timestamp| act.seconds() < refused.seconds() && *refused <= at;
+    (!contact.refusals.iter().any(was_refused)).then_some(act)
 }
 
-/// When the newest entry point ends. Asked for a moment before a click, the click counts all the same, as an act does.
-fn entry_expiry(rules: &RuleSet, contact: &Contact, at: Timestamp) -> Option<Timestamp> {
-    let newest = contact.clicks.last().copied().max(contact.reported_entries.last().map(|entry| entry.from))?;
-    let open = conversation::free_entry(rules, contact, at.max(newest));
-    open.map(|entry| entry.until).or(Some(newest + rules.entry.lasts).filter(|end| *end <= at))
+/// When the last free entry point ends. Asked for a moment before a click, the click counts all the same, as an act does.
+fn entry_expiry(rules: &RuleSet, contact: &Contact) -> Option<Timestamp> {
+    let clicked = contact.clicks.last().map(|click| *click + rules.entry.lasts);
+    let opened = contact.conversations.iter().filter(|open| open.is_entry());
+    opened.map(|open| open.expires_at).chain(clicked).max()
 }
