@@ -16,7 +16,7 @@ use crate::store::Table;
 use crate::time::{Day, Timestamp};
 
 /// The version of the whole store: which tables there are, what their keys look like, and what their records hold.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 2;
 /// The version of the records' values.
 const RECORD: u8 = 1;
 
