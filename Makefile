@@ -14,7 +14,7 @@ REMAP   := RUSTFLAGS="--remap-path-prefix=$(CRATES)=/cargo --remap-path-prefix=$
            CFLAGS="-ffile-prefix-map=$(CRATES)=/cargo -ffile-prefix-map=$(CURDIR)=/csw"
 LIB     := $(REMAP) cargo rustc --release --lib
 PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
-            gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl
+            gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl time
 
 .PHONY: all deps build install uninstall header run story test test-rust test-lua lint bench clean
 
@@ -35,7 +35,7 @@ SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')
 LUA_FILES := $(shell find lua -name '*.lua')
 
 build: $(BUILD)/lib/libcsw.so $(BUILD)/lib/libcsw.a $(LUAS:%=$(BUILD)/lib/lua/%/csw_native.so) $(BUILD)/bin/csw \
-       $(BUILD)/include/csw.h $(BUILD)/lib/pkgconfig/csw.pc $(BUILD)/share/.staged
+       $(BUILD)/include/csw.h $(BUILD)/lib/pkgconfig/csw.pc $(BUILD)/share/.staged $(BUILD)/share/man/.staged
 
 # The SONAME changes with the interface; never unloaded, since threads of it may run.
 $(BUILD)/lib/libcsw.so: $(SOURCES)
@@ -76,6 +76,13 @@ $(BUILD)/share/.staged: $(LUA_FILES)
 	cp -r lua/. $(BUILD)/share/lua/
 	@touch $@
 
+# What the command says of itself: its manual and its completions.
+$(BUILD)/share/man/.staged: $(BUILD)/bin/csw
+	@mkdir -p $(BUILD)/share/man/man1 $(BUILD)/share/completions
+	$(BUILD)/bin/csw man $(BUILD)/share/man/man1
+	for shell in bash zsh fish; do $(BUILD)/bin/csw completions $$shell > $(BUILD)/share/completions/csw.$$shell || exit 1; done
+	@touch $@
+
 $(BUILD)/lib/pkgconfig/csw.pc: Makefile Cargo.toml
 	@mkdir -p $(@D)
 	@printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$${prefix}/lib' 'includedir=$${prefix}/include' '' 'Name: csw' \
@@ -92,6 +99,11 @@ install: build
 	ln -sf libcsw.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libcsw.so.$(ABI)
 	ln -sf libcsw.so.$(ABI) $(DESTDIR)$(PREFIX)/lib/libcsw.so
 	sed 's|^prefix=.*|prefix=$(PREFIX)|' $(BUILD)/lib/pkgconfig/csw.pc > $(DESTDIR)$(PREFIX)/lib/pkgconfig/csw.pc
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/share/,man/man1 bash-completion/completions zsh/site-functions fish/vendor_completions.d)
+	install -m 644 $(BUILD)/share/man/man1/csw*.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(BUILD)/share/completions/csw.bash $(DESTDIR)$(PREFIX)/share/bash-completion/completions/csw
+	install -m 644 $(BUILD)/share/completions/csw.zsh $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_csw
+	install -m 644 $(BUILD)/share/completions/csw.fish $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/
 	for lua in $(LUAS); do \
 	    install -d $(DESTDIR)$(PREFIX)/lib/lua/$$lua $(DESTDIR)$(PREFIX)/share/lua/$$lua/csw && \
 	    install -m 755 $(BUILD)/lib/lua/$$lua/csw_native.so $(DESTDIR)$(PREFIX)/lib/lua/$$lua/ && \
@@ -99,7 +111,8 @@ install: build
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/csw include/csw.h lib/libcsw.a lib/libcsw.so lib/libcsw.so.$(ABI) \
-	    lib/libcsw.so.$(VERSION) lib/pkgconfig/csw.pc $(LUAS:%=lib/lua/%/csw_native.so))
+	    lib/libcsw.so.$(VERSION) lib/pkgconfig/csw.pc $(LUAS:%=lib/lua/%/csw_native.so) share/bash-completion/completions/csw \
+	    share/zsh/site-functions/_csw share/fish/vendor_completions.d/csw.fish) $(DESTDIR)$(PREFIX)/share/man/man1/csw*.1
 	rm -rf $(addprefix $(DESTDIR)$(PREFIX)/,$(LUAS:%=share/lua/%/csw))
 
 # Writes include/csw.h and lua/csw/cdefs.lua from the sources; a test compares them.
@@ -131,6 +144,7 @@ test-lua: build
 
 # Fills stores of 1,000,000 and 10,000,000 customers under target/bench first.
 bench: deps build
+	benches/books.sh
 	benches/lookup.sh
 	CSW_BENCH_STORES="$(foreach count,1000000 10000000,$(CURDIR)/target/bench/$(count)=$(count))" \
 	    cargo bench -q --features capi --bench check
