@@ -13,7 +13,7 @@
 //! What differs is printed with its seed, after everything was left out of the history that it does not need.
 //!
 //! Left out of the comparison: the estimate that is kept beside a report, where the platform has moved the message into
-//! another category than the send named. The library estimates by the category that was named and the placement that was
+//! another category than the send named, or into a free entry point. The library estimates by the category that was named and the placement that was
 //! given first, which is what it would have said without the platform's word; the model knows no such past.
 //!
 //! The model takes no part in these: customers who go by several names, groups, and what is forgotten with age.

@@ -124,6 +124,8 @@ impl Applying<'_, '_> {
         }
         let mut message = before.clone().unwrap_or_else(|| Message::new(event.at, sequence, None));
         message.sending = Some(sending.clone());
+        // What was charged by its statuses alone is charged anew, now that it is known what it is.
+        (message.estimate, message.report) = (None, None);
         message.at = message.at.min(event.at);
         let placement = self.account(business, found, id, before, message)?;
         Ok(Applied { repeated: false, placement, category: Some(sending.category) })

@@ -144,6 +144,25 @@ impl Applying<'_, '_> {
         self.records.put_seen(business, &found.customer, id, &seen)
     }
 
+    /// Gives the charges of a contact that have no amount one, where there is a rate by now. Returns how many messages were priced.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when the records cannot be read or written.
+    pub fn price(&mut self, business: Business, customer: &Customer) -> Result<u32> {
+        let Some(mut found) = self.records.read().contact(business, customer)? else { return Ok(0) };
+        let mut priced = 0;
+        for (id, before) in self.records.read().messages(business, &found.customer)? {
+            if before.lacks_amount() {
+                let mut message = Message { estimate: None, report: None, ..before.clone() };
+                self.charge(business, &mut message)?;
+                priced += u32::from(!message.lacks_amount());
+                self.write_message(business, &mut found, id, Some(&before), message)?;
+            }
+        }
+        self.records.put_contact(business, &found)?;
+        Ok(priced)
+    }
+
     /// Posts a line about a contact, which gets its number in the ledger with the first one.
     pub(super) fn post(
         &mut self,
@@ -178,9 +197,11 @@ impl Applying<'_, '_> {
     /// The charge of a message, once it is due, by our own reckoning and by the platform's report. A service message takes its unit of the
     /// month's free tier once, a charged one its unit of the volume tiers.
     pub(super) fn charge(&mut self, business: Business, message: &mut Message) -> Result<()> {
-        let zone = self.policy.rules.zone();
+        let (zone, before) = (self.policy.rules.zone(), message.clone());
         message.day = zone.day(message.at);
-        message.currency = self.policy.currency;
+        if before.estimate.is_none() {
+            message.currency = self.policy.currency;
+        }
         let rules = self.policy.rules.at(message.ruled_at());
         let (class, in_window) = (message.class(), message.window_act.is_some());
         let item = |category, placement| Item { class, category, placement, in_window };
@@ -191,8 +212,9 @@ impl Applying<'_, '_> {
         let due = message.due_at.filter(|_| class != Class::Reaction);
         message.due_day = due.map(|due| zone.day(reported_on.unwrap_or(due)));
         let day = message.due_day.unwrap_or(message.day);
+        let currency = message.currency;
         let quote = |records: &RecordsMut<'_>, item: &Item| {
-            rates::quote(records.read(), self.policy.currency, message.country, item.rated(), day)
+            rates::quote(records.read(), currency, message.country, item.rated(), day)
         };
         let quoted = quote(self.records, &standing)?;
         let Some(due_day) = message.due_day else {
@@ -215,9 +237,17 @@ impl Applying<'_, '_> {
             self.volume_place(message.volume_unit, &quoted, &standing, reported.unwrap_or(estimated), due_day)?;
         message.volume_unit = place;
         let place = place.unwrap_or(1);
-        message.estimate = Some(Bill::new(estimated, reckoned.category, &reckoned_quote, place));
-        message.report = reported.map(|reported| Bill::new(reported, standing.category, &quoted, place));
-        message.market = quoted.market;
+        // A card that was imported since changes nothing that is booked.
+        let is_same = (before.due_day, before.volume_unit) == (Some(due_day), message.volume_unit);
+        let keep = |booked: Option<Bill>, bill: Bill| {
+            booked.filter(|booked| is_same && booked.stands_beside(&bill)).unwrap_or(bill)
+        };
+        let estimate = Bill::new(estimated, reckoned.category, &reckoned_quote, place);
+        let report = reported.map(|reported| Bill::new(reported, standing.category, &quoted, place));
+        message.estimate = Some(keep(before.estimate, estimate));
+        message.report = report.map(|report| keep(before.report, report));
+        let stands = is_same && (message.estimate, message.report) == (before.estimate, before.report);
+        message.market = if stands { before.market.or(quoted.market) } else { quoted.market };
         Ok(())
     }
 

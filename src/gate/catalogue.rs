@@ -7,6 +7,7 @@ use crate::rules::decision::Standing;
 use crate::rules::event::{Category, Notice, NoticeWhat, TemplateName};
 use crate::store::codec::{NumberRecord, TemplateRecord};
 use crate::store::{Records, RecordsMut};
+use crate::time::Timestamp;
 
 /// The business account of a number: as configured, else as the platform's webhooks say.
 ///
@@ -65,7 +66,7 @@ pub fn notice(records: &mut RecordsMut<'_>, notice: &Notice) -> Result<()> {
     }
 }
 
-/// Keeps what a notice says of a template, unless something newer is known.
+/// Keeps what a notice says of a template, unless something newer is known. Status and category are told apart from each other, and late.
 fn amend_template(
     records: &mut RecordsMut<'_>,
     notice: &Notice,
@@ -73,16 +74,21 @@ fn amend_template(
     approved: Option<bool>,
     category: Option<Category>,
 ) -> Result<()> {
-    let nothing = TemplateRecord { template: template.clone(), approved: None, category: None, as_of: None };
-    let known = records.read().template(notice.account, template)?.unwrap_or(nothing);
-    if notice.at.is_some() && notice.at < known.as_of {
-        return Ok(());
+    let mut record = records.read().template(notice.account, template)?.unwrap_or(TemplateRecord {
+        template: template.clone(),
+        approved: None,
+        category: None,
+        as_of: None,
+        approved_as_of: None,
+        category_as_of: None,
+    });
+    let is_news = |as_of: Option<Timestamp>| notice.at.is_none() || as_of <= notice.at;
+    if approved.is_some() && is_news(record.approved_as_of) {
+        (record.approved, record.approved_as_of) = (approved, notice.at.or(record.approved_as_of));
     }
-    let record = TemplateRecord {
-        approved: approved.or(known.approved),
-        category: category.or(known.category),
-        as_of: notice.at.or(known.as_of),
-        ..known
-    };
+    if category.is_some() && is_news(record.category_as_of) {
+        (record.category, record.category_as_of) = (category, notice.at.or(record.category_as_of));
+    }
+    record.as_of = record.approved_as_of.max(record.category_as_of);
     records.put_template(notice.account, &record)
 }

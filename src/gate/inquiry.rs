@@ -7,7 +7,7 @@ use crate::gate::config::Config;
 use crate::party::{Business, Customer};
 use crate::rules::ruleset::Service;
 use crate::rules::window::State;
-use crate::store::codec::{self, Entry, PersonNumber};
+use crate::store::codec::{self, Entry, PersonNumber, Seen, SeenId};
 use crate::store::{Records, Table};
 use crate::time::{Day, Span, Timestamp};
 
@@ -123,6 +123,36 @@ pub fn ledger(records: Records<'_>, from: u64, limit: usize) -> Result<Vec<Ledge
         Ok(true)
     })?;
     Ok(rows)
+}
+
+/// The contacts with charges that have no amount: at most `limit`, those after `after` in the order of the store.
+///
+/// # Errors
+/// `Store` or `Format` when the records cannot be read.
+pub fn unpriced(
+    records: Records<'_>,
+    after: Option<&(Business, Customer)>,
+    limit: usize,
+) -> Result<Vec<(Business, Customer)>> {
+    // What follows a contact's messages: their keys go on with a zero byte.
+    let from = after.map(|(business, customer)| [codec::contact_key(*business, customer), vec![1]].concat());
+    let mut found: Vec<(Business, Customer)> = Vec::new();
+    records.0.scan(Table::Messages, &from.unwrap_or_default(), &mut |key, value| {
+        let seen: SeenId = codec::decode(Table::Messages, value)?;
+        if let Seen::Message(message) = seen.what
+            && message.lacks_amount()
+        {
+            let contact = codec::contact_of(key.split_last_chunk::<17>().map_or(key, |(contact, _)| contact))?;
+            if found.last() != Some(&contact) {
+                if found.len() == limit {
+                    return Ok(false);
+                }
+                found.push(contact);
+            }
+        }
+        Ok(true)
+    })?;
+    Ok(found)
 }
 
 /// What a recount of the ledger says of the totals.

@@ -214,6 +214,32 @@ impl Gate {
         }))
     }
 
+    /// Gives charges that have no amount one, by the rate cards that are there now. What the ledger says of them is corrected. Returns at once; the
+    /// report's events are the messages that were priced.
+    ///
+    /// # Errors
+    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_prices(&self, contacts: Vec<(Business, Customer)>) -> Result<Ticket> {
+        let config = Arc::clone(&self.config);
+        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, now| {
+            let mut report = Report::default();
+            for (business, customer) in &contacts {
+                let policy = config.policy(*business);
+                let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
+                report.events += applying.price(*business, customer)?;
+            }
+            Ok(report)
+        }))
+    }
+
+    /// The contacts with charges that have no amount: at most `limit`, those after `after`.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn unpriced(&self, after: Option<&(Business, Customer)>, limit: usize) -> Result<Vec<(Business, Customer)>> {
+        self.read(|records| inquiry::unpriced(records, after, limit))
+    }
+
     /// Takes in what the platform says of business accounts: their templates and numbers. Returns at once.
     ///
     /// # Errors

@@ -64,7 +64,8 @@ impl Applying<'_, '_> {
         found.contact.names.retain(|known| *known != name);
         self.records.0.delete(Table::Contacts, &codec::contact_key(business, &name))?;
         if found.customer == name {
-            let Some(next) = found.contact.names.first().copied() else { return Ok(()) };
+            // Without another name nobody could ever ask for what is known of them, nor have it erased.
+            let Some(next) = found.contact.names.first().copied() else { return self.erase(business, &found) };
             found.contact.names.retain(|known| *known != next);
             self.move_messages(business, &name, &next)?;
             for known in &found.contact.names {
@@ -94,21 +95,27 @@ impl Applying<'_, '_> {
     /// # Errors
     /// `Store` or `Format` when the records cannot be read or written.
     pub fn forget(&mut self, business: Business, customer: &Customer) -> Result<bool> {
-        let Found { customer, contact } = self.named(business, customer)?;
+        let found = self.named(business, customer)?;
+        let is_known = self.records.read().contact(business, &found.customer)?.is_some();
+        self.erase(business, &found)?;
+        Ok(is_known)
+    }
+
+    fn erase(&mut self, business: Business, found: &Found) -> Result<()> {
+        let Found { customer, contact } = found;
         let mut ids = Vec::new();
-        self.records.read().each_seen(business, &customer, &mut |id, _| ids.push(id))?;
+        self.records.read().each_seen(business, customer, &mut |id, _| ids.push(id))?;
         for id in &ids {
-            self.records.delete_seen(business, &customer, *id)?;
+            self.records.delete_seen(business, customer, *id)?;
             self.records.0.delete(Table::Ids, &codec::id_key(business, *id))?;
         }
-        let is_known = self.records.read().contact(business, &customer)?.is_some();
-        for name in contact.names.iter().chain([&customer]) {
+        for name in contact.names.iter().chain([customer]) {
             self.records.0.delete(Table::Contacts, &codec::contact_key(business, name))?;
         }
         for person in &contact.persons {
             self.records.delete_person(*person)?;
         }
-        Ok(is_known)
+        Ok(())
     }
 
     pub(super) fn move_messages(&mut self, business: Business, from: &Customer, to: &Customer) -> Result<()> {

@@ -89,8 +89,9 @@ pub fn reconcile(records: Records<'_>, (first, last): (Day, Day)) -> Result<Vec<
     Ok(rows.into_values().filter(|row| row.count != 0).collect())
 }
 
-/// How a charge of the ledger stands; `None` for lines that are not about charges.
+/// How a charge of the ledger stands; `None` for lines that are not about charges, and for what has no price at all.
 fn pair(line: &Line, same_amount: bool) -> Option<Pair> {
+    line.charged.charge?;
     let own = (line.category, line.charged);
     let currency = line.currency;
     let pair = |agreement, estimated, reported| Some(Pair { agreement, estimated, reported, currency });
@@ -238,7 +239,12 @@ pub fn compare(records: Records<'_>, config: &Config, bill: &Bill) -> Result<Vec
             let kind = by_kind.then_some(kind);
             let category = by_category.then(|| billed_category(kind_of(line.charged), Some(line.category))).flatten();
             let business = by_business.then_some(business);
-            let market = line.market.filter(|_| by_market);
+            // A country that a rate card made a market of its own is in the bill's market all the same.
+            let published = |market| match market {
+                Market::Country(country) => Market::of(country, days.0),
+                Market::Region(_) => market,
+            };
+            let market = line.market.filter(|_| by_market).map(published);
             let row = row(&mut rows, BillGroup { days, business, market, kind, category });
             row.volume += total.count;
             row.amount += total.amount;

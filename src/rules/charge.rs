@@ -111,6 +111,11 @@ impl Bill {
         };
         Bill { charged, category, amount, no_amount }
     }
+
+    /// Whether it stands where the same charge is reckoned again, by what rate cards say now; not where the customer's market was yet to be learnt.
+    pub fn stands_beside(&self, again: &Bill) -> bool {
+        (self.charged, self.category) == (again.charged, again.category) && self.no_amount != Some(NoAmount::NoMarket)
+    }
 }
 
 /// What is charged: a message and the circumstances that its price depends on.

@@ -156,14 +156,21 @@ impl Message {
         self.sending.as_ref().map_or_else(|| self.category(), |sending| sending.category)
     }
 
-    /// The placement that our own reckoning goes by: where the platform has moved the message into another category, the one it had before.
+    /// The placement that our own reckoning goes by: where the platform has moved the message into another category or a free entry point, the
+    /// one it had before.
     pub fn reckoned_placement(&self) -> Placement {
-        if self.reckoned_category() == self.category() { self.placement } else { self.first }
+        let is_moved = self.reported.free_entry_point || self.reckoned_category() != self.category();
+        if is_moved { self.first } else { self.placement }
     }
 
     /// Whether the category is a guess that no report has replaced.
     pub fn is_estimated(&self) -> bool {
         self.reported.category.is_none() && self.sending.as_ref().is_some_and(|sending| sending.estimated)
+    }
+
+    /// Whether its charge is due and has no amount, since no rate was known for it.
+    pub fn lacks_amount(&self) -> bool {
+        [self.estimate, self.report].into_iter().flatten().any(|bill| bill.no_amount.is_some())
     }
 
     /// The moment whose rules hold for it: its delivery, until then its send.

@@ -124,8 +124,12 @@ pub struct TemplateRecord {
     pub approved: Option<bool>,
     /// Its category.
     pub category: Option<Category>,
-    /// When that was said: what was said before it changes nothing.
+    /// When the newest of that was said.
     pub as_of: Option<Timestamp>,
+    /// When it was said whether it may be sent: what was said of that before changes nothing.
+    pub approved_as_of: Option<Timestamp>,
+    /// When its category was said: what was said of that before changes nothing.
+    pub category_as_of: Option<Timestamp>,
 }
 
 /// What is known of a business number.

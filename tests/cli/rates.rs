@@ -21,10 +21,14 @@ pub fn in_euros() -> Place {
 
 pub fn with_rates() -> Place {
     let place = in_euros();
+    import_card(&place);
+    place
+}
+
+fn import_card(place: &Place) {
     place.file("card.csv", LIST);
     let output = place.run(&["rates", "import", "card.csv", "--from", "2026-10-01"]);
     assert!(output.status.success(), "{}", said(&output));
-    place
 }
 
 #[test]
@@ -121,4 +125,22 @@ fn a_list_of_templates_that_goes_on_elsewhere_is_not_whole() {
     let output = place.run(&["templates", "import", "--account", ACCOUNT, "templates.json"]);
     assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     assert!(said(&output).contains("paging.next"), "{}", said(&output));
+}
+
+#[test]
+fn a_card_that_comes_late_prices_what_had_no_amount_once_it_is_applied() {
+    let place = in_euros();
+    place.ingest(&[anna_writes("in-1", NOON), delivered("out-1", NOON + Span::hours(30), "marketing", "regular")]);
+    let totals = || {
+        let rows = place.json(&["report", "--month", "2026-10"]);
+        (rows[0]["amount"].clone(), rows[0]["unpriced"].clone())
+    };
+    let unpriced = totals();
+    assert_eq!(unpriced, (json!("0"), json!(1)));
+    import_card(&place);
+    assert_eq!(totals(), unpriced, "what is booked is booked");
+    assert_eq!(place.json(&["rates", "apply"])["priced"], 1);
+    assert_eq!(totals(), (json!("0.0453"), json!(0)));
+    assert_eq!(place.json(&["rates", "apply"])["priced"], 0);
+    assert!(place.run(&["doctor", "--deep"]).status.success(), "the totals are the ledger's");
 }

@@ -16,7 +16,7 @@ pub struct Account {
     pub category: Category,
     /// Nobody named the template's category: it is accounted as marketing.
     pub guess: bool,
-    /// The platform names another category than the send did.
+    /// The platform names another category than the send did, or a free entry point.
     pub moved: bool,
     /// The rules in force for it.
     pub set: Set,

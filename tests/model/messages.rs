@@ -93,7 +93,7 @@ fn message(facts: &[Fact], id: Id) -> Option<Message> {
     let stated = if class == Class::Template { stated } else { Category::Service };
     let category = report.category.unwrap_or(stated);
     let guess = category == Category::Unknown;
-    let moved = category != stated;
+    let moved = category != stated || report.free_entry_point;
     let at = known_at(facts, id)?;
     let recorded = facts.iter().position(|fact| fact.message() == Some(id))?;
     let contact = facts[recorded].contact();

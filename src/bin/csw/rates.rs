@@ -22,6 +22,10 @@ use crate::value::{Value, word};
 #[derive(Subcommand)]
 pub enum Rates {
     Import(Import),
+    /// Give charges that have no amount one, by the cards that are there now; the ledger is corrected. What has an amount stays as it is.
+    ///
+    /// For a card that was imported after its first day. Messages are remembered for as long as `retention` says.
+    Apply,
     List(List),
     Show(Show),
 }
@@ -29,7 +33,8 @@ pub enum Rates {
 /// Record a rate card: CSV or a workbook (xlsx, ods), as the platform publishes them.
 ///
 /// List rates and volume tiers are published apart: import both, for the same day, in any order. A card of the same currency and day replaces
-/// what it names anew. What was charged before stays as it was. Columns and rows that are not known are named and left out (exit code 2).
+/// what it names anew. What has an amount keeps it; `csw rates apply` gives one to what was charged before and has none.
+/// Rows that are not known are named and left out (exit code 2).
 #[derive(Args)]
 pub struct Import {
     /// The card.
@@ -66,6 +71,7 @@ impl Rates {
     pub fn run(self, desk: &mut Desk) -> Ended {
         match self {
             Rates::Import(import) => import.run(desk),
+            Rates::Apply => apply(desk),
             Rates::List(list) => list.run(desk),
             Rates::Show(show) => show.run(desk),
         }
@@ -106,6 +112,22 @@ impl Import {
         desk.output.facts(&facts)?;
         Ok(done)
     }
+}
+
+/// Contacts whose charges are priced in one transaction.
+const AT_ONCE: usize = 500;
+
+fn apply(desk: &mut Desk) -> Ended {
+    let gate = desk.gate()?;
+    let (mut priced, mut last) = (0_u64, None);
+    loop {
+        let contacts = gate.unpriced(last.as_ref(), AT_ONCE)?;
+        let Some(next) = contacts.last().copied() else { break };
+        priced += u64::from(decided(&gate, gate.submit_prices(contacts)?)?.events);
+        last = Some(next);
+    }
+    desk.output.sentence(&format!("{priced} messages priced"), &Facts::default().say("priced", priced))?;
+    Ok(Done::Yes)
 }
 
 impl List {
