@@ -257,6 +257,21 @@ fn template_passes_and_the_next_one_joins_its_conversation() {
 }
 
 #[test]
+fn the_books_of_a_running_gateway_say_what_was_sent_stopped_and_charged() {
+    let platform = Server::platform();
+    let gateway = Gateway::new().platform(&platform).top("currency = \"EUR\"\n").start();
+    gateway.write("card.csv", "Market,Currency,Marketing\nNorth America,EUR,0.0658\n");
+    gateway.csw(&["rates", "import", "card.csv", "--from", "2023-06-01"]);
+
+    let sent = gateway.send(&template("16505550999", "summer_promotion"));
+    assert_eq!(sent.header("X-CSW-Charge"), "billable opens_conversation 0.0658 EUR");
+    assert_eq!(gateway.send(&text("16505550999")).status, 400);
+    let books = || gateway.csw(&["report", "--by", "business"]);
+    wait("both sends are in the books", || books()[0]["messages"] == 1 && books()[0]["stopped"] == 1);
+    assert_eq!((&books()[0]["amount"], &books()[0]["currency"]), (&json!("0.0658"), &json!("EUR")));
+}
+
+#[test]
 fn monitor_mode_lets_through_and_says_what_it_would_have_stopped() {
     let platform = Server::platform();
     let gateway = Gateway::new().platform(&platform).top("mode = \"monitor\"\n").start();

@@ -133,3 +133,69 @@ fn the_c_example_compiles_and_finds_the_window_open() {
     let printed = succeeds(Command::new(&program).env("LD_LIBRARY_PATH", build.join("lib")));
     assert!(printed.starts_with("open, for 86"), "{printed}");
 }
+
+/// A folder in which the commands of the README work: a configuration, and the platform's files under the names that it gives them.
+fn with_books() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    file("csw.toml", "store = \"lmdb:store\"\nrules = \"meta\"\ncurrency = \"EUR\"\n");
+    file(
+        "rates-eur.csv",
+        "\"Cost per message in EUR\",,,\nMarket,Currency,Marketing,Utility\nNorth America,EUR,0.0658,0.0248\n",
+    );
+    file(
+        "templates.json",
+        r#"{"data":[{"name":"sale","language":"en_US","status":"APPROVED","category":"MARKETING"}]}"#,
+    );
+    let period = r#""start":1790812800,"end":1793491200"#;
+    let point = format!(
+        r#"{{{period},"pricing_category":"MARKETING","volume":1,"cost":0.0658}},{{{period},"pricing_category":"REFERRAL_CONVERSION","volume":1,"cost":0}}"#
+    );
+    file("pricing_analytics.json", &format!(r#"{{"pricing_analytics":{{"data":[{{"data_points":[{point}]}}]}}}}"#));
+    let value = |part: &str| {
+        let metadata = r#""metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"}"#;
+        let change = format!(r#"{{"field":"messages","value":{{{metadata},{part}}}}}"#);
+        format!(
+            "{{\"object\":\"whatsapp_business_account\",\"entry\":[{{\"id\":\"102290129340398\",\"changes\":[{change}]}}]}}\n"
+        )
+    };
+    let status = |id: &str, word: &str, more: &str| {
+        let about = r#""timestamp":"1791200000","recipient_id":"16505551234""#;
+        value(&format!(r#""statuses":[{{"id":"{id}","status":"{word}",{about}{more}}}]"#))
+    };
+    let reported = r#","pricing":{"billable":true,"pricing_model":"PMP","type":"regular","category":"marketing"}"#;
+    let utility =
+        r#","pricing":{"billable":false,"pricing_model":"PMP","type":"free_entry_point","category":"utility"}"#;
+    let now = csw::time::Timestamp::now().seconds();
+    let writes = format!(
+        r#""messages":[{{"from":"16505551234","id":"wamid.3","timestamp":"{now}","type":"text","text":{{}}}}]"#
+    );
+    let webhooks = [status("wamid.1", "delivered", reported), status("wamid.2", "delivered", utility), value(&writes)];
+    file("webhooks.jsonl", &webhooks.concat());
+    folder
+}
+
+fn csw(folder: &Path, line: &str) -> String {
+    let words = line.split(" #").next().unwrap().split_whitespace().skip(1);
+    succeeds(Command::new(build().join("bin/csw")).current_dir(folder).env("CSW_CONFIG", "csw.toml").args(words))
+}
+
+#[test]
+fn the_commands_of_accounting_work_and_the_report_is_the_one_that_is_shown() {
+    let folder = with_books();
+    let commands: Vec<String> = blocks("sh").into_iter().filter(|block| block.starts_with("csw ")).collect();
+    let [commands] = commands.as_slice() else { panic!("one block of commands") };
+    let (setting_up, asking): (Vec<&str>, Vec<&str>) = commands.lines().partition(|line| line.contains(" import "));
+    assert!(setting_up.len() == 2 && asking.len() >= 3, "{commands}");
+    setting_up.iter().for_each(|line| drop(csw(folder.path(), line)));
+    csw(folder.path(), "csw ingest webhooks.jsonl");
+    asking.iter().for_each(|line| drop(csw(folder.path(), line)));
+    assert!(folder.path().join("last-days.svg").exists());
+
+    let shown = csw(folder.path(), "csw report --month 2026-10 --by category,basis");
+    let trimmed = |text: &str| text.lines().map(|line| line.trim_end().to_owned() + "\n").collect::<String>();
+    assert!(
+        blocks("text").iter().any(|block| trimmed(block) == trimmed(&shown)),
+        "the README shows another report than\n{shown}"
+    );
+}

@@ -119,7 +119,7 @@ fn read(point: &Node) -> Read<Point> {
         end: time("end")?,
         business,
         country,
-        kind: if is_referral { Some(PriceKind::FreeEntryPoint) } else { kind },
+        kind: if is_referral { kind.and(Some(PriceKind::FreeEntryPoint)) } else { kind },
         category: if is_referral { Some(Category::Service) } else { category },
         volume: volume.integer().ok_or_else(|| volume.fault("a whole number"))?,
         cost: match cost.value {

@@ -226,6 +226,20 @@ impl Gateway {
         unsafe { heed::EnvOpenOptions::new().open(self.dir.path().join("store")) }.unwrap()
     }
 
+    /// Puts a file beside csw.toml.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join(name), text).unwrap();
+    }
+
+    /// What the operator's command answers.
+    pub fn csw(&self, arguments: &[&str]) -> Value {
+        let mut command = Command::new(build().join("bin/csw"));
+        command.current_dir(self.dir.path()).args(["--json", "-c", "csw.toml"]).args(arguments);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     pub fn path(&self) -> &str {
         self.dir.path().to_str().unwrap()
     }
