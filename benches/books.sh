@@ -20,7 +20,7 @@ echo "store: $(bytes ingest) bytes"
 echo "== the same again"
 measured "$csw" -c "$work/ingest.toml" ingest "$work/webhooks.jsonl"
 
-mkdir "$work/ledger"
+mkdir -m 700 "$work/ledger"
 cargo bench -q --bench books -- ledger "$entries" "$work/ledger"
 echo "== csw report of one month over $entries ledger entries"
 echo "store: $(bytes ledger) bytes, $(($(bytes ledger) / entries)) for each entry with its totals"
