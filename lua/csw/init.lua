@@ -6,6 +6,7 @@
 local ABI_VERSION = 1
 local WAIT_MS = 30000
 local HOUR_MS = 3600000
+local MAX_MS = 4294967295
 local POLLS = { 0.001, 0.001, 0.002, 0.004, 0.008 }
 
 
@@ -376,6 +377,9 @@ function Gate:expiring(query)
   end
   query = query or {}
   local within, limit = query.within or HOUR_MS, query.limit or 100
+  if type(within) ~= "number" or type(limit) ~= "number" or within < 0 or limit < 0 or within > MAX_MS then
+    error("csw: within is a number of ms, below 50 days, and limit is a number", 2)
+  end
   return found(self, "expiring_rows", self.core:submit_expiring(query.at, within, limit))
 end
 

@@ -53,6 +53,7 @@ impl Applying<'_, '_> {
             return Ok(Applied::REPEATED);
         }
         let mut found = self.resolve(business, event)?;
+        self.note_spelling(&mut found, event);
         match &event.what {
             What::Customer { act, source } => self.act(business, &mut found, event, *act, *source),
             What::Business(sending) => self.sent(business, &mut found, event, sending),

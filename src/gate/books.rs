@@ -6,7 +6,7 @@ use crate::gate::rates;
 use crate::party::{Business, Customer};
 use crate::rules::charge::{self, Bill, Charged, Item};
 use crate::rules::conversation::{self, Effect, Placement};
-use crate::rules::event::{Class, Sending};
+use crate::rules::event::{Category, Class, Sending};
 use crate::rules::ledger::{self, Line, LineKind, Posting};
 use crate::rules::market::{Country, Market};
 use crate::rules::message::Message;
@@ -236,7 +236,7 @@ impl Applying<'_, '_> {
         let place =
             self.volume_place(message.volume_unit, &quoted, &standing, reported.unwrap_or(estimated), due_day)?;
         message.volume_unit = place;
-        let place = place.unwrap_or(1);
+        let place = place.filter(|(of, _)| *of == standing.rated()).map_or(1, |(_, unit)| unit);
         // A card that was imported since changes nothing that is booked.
         let is_same = (before.due_day, before.volume_unit) == (Some(due_day), message.volume_unit);
         let keep = |booked: Option<Bill>, bill: Bill| {
@@ -251,19 +251,22 @@ impl Applying<'_, '_> {
         Ok(())
     }
 
-    /// The place of a charged message among those of its market and category in the month, where the rate depends on it.
+    /// The place of a charged message among those of its market and category in the month. Counted without volume tiers, too: the card that has
+    /// them may come later.
     pub(super) fn volume_place(
         &mut self,
-        taken: Option<u64>,
+        taken: Option<(Category, u64)>,
         quote: &Quote,
         item: &Item,
         charged: Charged,
         due: Day,
-    ) -> Result<Option<u64>> {
-        let has_tiers = quote.rate.as_ref().is_ok_and(|rate| !rate.tiers.is_empty());
-        match (taken, quote.currency, quote.market) {
-            (None, Some(currency), Some(market)) if has_tiers && charged.is_billable() => {
-                self.records.take_volume_unit(due.month(), currency, market, item.rated()).map(Some)
+    ) -> Result<Option<(Category, u64)>> {
+        let category = item.rated();
+        let is_taken = taken.is_some_and(|(of, _)| of == category);
+        match (quote.currency, quote.market) {
+            (Some(currency), Some(market)) if charged.is_billable() && !is_taken => {
+                let unit = self.records.take_volume_unit(due.month(), currency, market, category)?;
+                Ok(Some((category, unit)))
             }
             _ => Ok(taken),
         }

@@ -18,7 +18,7 @@ pub struct Expiring {
     pub expires_at: Timestamp,
     /// The business's number.
     pub business: Business,
-    /// The customer, by the name that its record is kept under.
+    /// The customer, as the platform writes them.
     pub customer: Customer,
 }
 
@@ -41,7 +41,7 @@ pub fn expiring(
         else {
             return Ok(());
         };
-        let expiring = Expiring { expires_at, business, customer: found.customer };
+        let expiring = Expiring { expires_at, business, customer: found.addressee() };
         if after.is_none_or(|after| expiring > *after) {
             soonest.insert(expiring);
             if soonest.len() > limit {
@@ -113,7 +113,12 @@ pub fn ledger(records: Records<'_>, from: u64, limit: usize) -> Result<Vec<Ledge
             Some(person) => match known.get(&person) {
                 Some(customer) => *customer,
                 None => {
-                    let customer = records.person(person)?.map(|(_, customer)| customer);
+                    let customer = match records.person(person)? {
+                        Some((business, customer)) => {
+                            records.contact(business, &customer)?.map(|found| found.addressee())
+                        }
+                        None => None,
+                    };
                     known.insert(person, customer);
                     customer
                 }

@@ -48,6 +48,16 @@ impl Applying<'_, '_> {
         Ok(about)
     }
 
+    /// Remembers how the platform writes the customer's number. What a business writes is its own affair.
+    pub(super) fn note_spelling(&self, found: &mut Found, event: &Event) {
+        if matches!(event.what, What::Customer { .. } | What::Status(_)) {
+            let mut names = std::iter::once(&event.customer).chain(&event.also);
+            if let Some(name) = names.find(|name| self.spelled(name) == found.customer) {
+                found.contact.spelled = (*name != found.customer).then_some(*name);
+            }
+        }
+    }
+
     /// The contact of a name; a new one, where nothing is known of it.
     pub(super) fn named(&self, business: Business, name: &Customer) -> Result<Found> {
         let name = self.spelled(name);
@@ -72,6 +82,7 @@ impl Applying<'_, '_> {
                 self.records.put_alias(business, known, &next)?;
             }
             found.customer = next;
+            found.contact.spelled = None;
             self.move_persons(business, &found)?;
         }
         self.records.put_contact(business, &found)

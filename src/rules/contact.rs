@@ -24,6 +24,8 @@ pub struct Contact {
     pub last_sent: Option<Timestamp>,
     /// Conversations that a next send could join: a fold over the messages, kept so that reading needs no messages.
     pub conversations: Vec<Conversation>,
+    /// The customer's phone number as the platform writes it, where that is another spelling than the one that the record is kept under.
+    pub spelled: Option<Customer>,
     /// Other names of the same customer.
     pub names: Vec<Customer>,
     /// The numbers that stand for the customer in the ledger: several, where several turned out to be one person.
@@ -63,6 +65,7 @@ impl Contact {
         for name in &other.names {
             self.know(*name);
         }
+        self.spelled = self.spelled.or(other.spelled);
         self.persons.extend(other.persons.iter().filter(|person| !self.persons.contains(person)).collect::<Vec<_>>());
         self.persons.sort_unstable();
     }

@@ -47,8 +47,8 @@ pub struct Message {
     pub market: Option<Market>,
     /// Its place among the month's service deliveries of the number, counted from 1, once it took one.
     pub tier_unit: Option<u32>,
-    /// Its place among the month's charged messages of its market and category, counted from 1, once it took one: what volume tiers count.
-    pub volume_unit: Option<u64>,
+    /// Its place among the month's charged messages of its market and a category, counted from 1, once it took one: what volume tiers count.
+    pub volume_unit: Option<(Category, u64)>,
     /// The conversation that it opens or joins.
     pub placement: Placement,
     /// When its charge falls due, once it does.

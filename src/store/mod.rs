@@ -190,6 +190,13 @@ pub struct Found {
     pub contact: Contact,
 }
 
+impl Found {
+    /// The name by which to write to the customer: the platform's own spelling.
+    pub fn addressee(&self) -> Customer {
+        self.contact.spelled.unwrap_or(self.customer)
+    }
+}
+
 /// The records of a committed state.
 #[derive(Clone, Copy)]
 pub struct Records<'r>(pub &'r dyn Read);

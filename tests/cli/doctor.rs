@@ -49,7 +49,7 @@ fn a_configuration_that_cannot_be_read_is_a_no() {
 
 #[test]
 fn a_store_that_is_not_there_is_not_made() {
-    let place = Place::new();
+    let place = Place::without_store("");
     assert_eq!(place.run(&["doctor"]).status.code(), Some(0));
     assert!(!place.path("store").exists());
 }

@@ -191,3 +191,14 @@ fn a_closed_pipe_ends_quietly() {
         assert_eq!((status.code(), String::from_utf8_lossy(&stderr).as_ref()), (Some(0), ""), "{arguments:?}");
     }
 }
+
+#[test]
+fn asking_makes_no_store() {
+    let place = Place::without_store("");
+    for question in [&["check", SHOP, ANNA][..], &["report"], &["expiring"], &["free-tier"], &["rates", "list"]] {
+        let output = place.run(question);
+        assert_eq!(output.status.code(), Some(1), "{question:?}");
+        assert!(said(&output).contains("store holds no store yet"), "{}", said(&output));
+        assert!(!place.path("store").exists());
+    }
+}

@@ -23,8 +23,16 @@ impl Place {
         Self::with("")
     }
 
-    /// With these lines of csw.toml.
+    /// With these lines of csw.toml, and a store that a gateway has made.
     pub fn with(lines: &str) -> Self {
+        let place = Self::without_store(lines);
+        // Of a configuration that is wrong on purpose there is none.
+        let _ = Gate::open(&place.config()).and_then(|gate| gate.ledger_length());
+        place
+    }
+
+    /// With these lines of csw.toml alone.
+    pub fn without_store(lines: &str) -> Self {
         let place = Place { folder: tempfile::tempdir().unwrap() };
         std::fs::write(place.config(), format!("store = \"lmdb:store\"\n{lines}")).unwrap();
         place

@@ -24,7 +24,8 @@ pub struct Check {
     /// The phone number, the user id (`US.1349...`), or `group:<id>`.
     #[arg(value_parser = Name(Customer::parse))]
     customer: Customer,
-    /// As of this moment, also a future one: RFC 3339, a date, Unix seconds or milliseconds.
+    /// As of this moment, also a future one: RFC 3339, a date, Unix seconds or milliseconds. Of the past it says what is known now would have
+    /// meant then: only the newest act counts; `csw timeline` shows what was.
     #[arg(long, value_name = "WHEN", value_parser = When::parse)]
     at: Option<When>,
 }

@@ -29,7 +29,8 @@ pub struct Decide {
     /// It is posted to `/marketing_messages`.
     #[arg(long)]
     marketing_messages: bool,
-    /// As of this moment, also a future one: RFC 3339, a date, Unix seconds or milliseconds.
+    /// As of this moment, also a future one: RFC 3339, a date, Unix seconds or milliseconds. Of the past it says what is known now would have
+    /// meant then.
     #[arg(long, value_name = "WHEN", value_parser = When::parse)]
     at: Option<When>,
 }

@@ -36,7 +36,7 @@ struct Columns {
 impl Import {
     /// Records each row as a customer's message.
     pub fn run(self, desk: &mut Desk) -> Ended {
-        let gate = desk.gate()?;
+        let gate = desk.gate_to_fill()?;
         let zone = gate.config().default_policy().rules.zone();
         let unreadable = |cause: &dyn std::fmt::Display| input::unreadable(&self.file, cause);
         let mut work = Work::on_files(std::slice::from_ref(&self.file))?;

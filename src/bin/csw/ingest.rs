@@ -56,16 +56,23 @@ impl fmt::Display for Place {
 impl Ingest {
     /// Records the webhooks of the files.
     pub fn run(self, desk: &mut Desk) -> Ended {
-        let gate = desk.gate()?;
+        let gate = desk.gate_to_fill()?;
         let work = Work::on_files(&self.files)?;
         let mut tally = Tally { work, began: Instant::now(), webhooks: 0, events: 0, repeated: 0, ignored: 0 };
         let mut flight = Flight::new(&gate);
         for file in &self.files {
             let mut documents = Documents::new(tally.work.open(file)?);
             let name: Rc<str> = input::name(file).into();
-            while let Some(Document { line, json }) =
-                documents.next().map_err(|cause| input::unreadable(file, &cause))?
-            {
+            loop {
+                let (line, json) = match documents.next() {
+                    Ok(Some(Document { line, json })) => (line, json),
+                    Ok(None) => break,
+                    // What was read of it so far is recorded, and the other files are worth reading.
+                    Err(cause) => {
+                        tally.work.leave_out(format_args!("{}", input::unreadable(file, &cause)));
+                        break;
+                    }
+                };
                 let place = Place { file: Rc::clone(&name), line };
                 let json = match json {
                     Ok(json) => json,

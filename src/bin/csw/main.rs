@@ -30,9 +30,9 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use csw::error::Result;
+use csw::error::{Code, Error, Result};
 use csw::gate::Gate;
-use csw::gate::config::Config;
+use csw::gate::config::{Config, StorePlace};
 
 use ending::{Ended, USAGE};
 use output::Output;
@@ -105,9 +105,21 @@ struct Desk {
 }
 
 impl Desk {
-    /// The gate of the configuration; its store opens on first use.
-    fn gate(&self) -> Result<Gate> {
+    /// The gate of the configuration, to fill its store; the store is made on first use.
+    fn gate_to_fill(&self) -> Result<Gate> {
         Gate::open(&self.config)
+    }
+
+    /// The gate of the configuration, to ask it. Asking makes no store: one that an operator has made may lock the gateway out.
+    fn gate(&self) -> Result<Gate> {
+        let gate = Gate::open(&self.config)?;
+        match &gate.config().store {
+            StorePlace::Lmdb(path) if !path.join("data.mdb").exists() => {
+                let advice = "the gateway makes it on first use; or the configuration names another folder";
+                Err(Error::new(Code::Store, format!("{} holds no store yet: {advice}", path.display())))
+            }
+            _ => Ok(gate),
+        }
     }
 
     /// The configuration alone.

@@ -81,7 +81,7 @@ impl Rates {
 impl Import {
     fn run(self, desk: &mut Desk) -> Ended {
         let read = card::read(&self.file)?;
-        let gate = desk.gate()?;
+        let gate = desk.gate_to_fill()?;
         let mut work = Work::unseen();
         for what in &read.left_out {
             work.leave_out(format_args!("{}: {what}", self.file.display()));

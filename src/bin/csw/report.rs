@@ -49,7 +49,12 @@ impl Report {
         let gate = desk.gate()?;
         let (from, to) = self.days.range(gate.config().default_policy().rules.zone())?;
         // The currency has its column beside the amounts.
-        let by: Vec<By> = self.by.into_iter().filter(|by| *by != By::Currency).collect();
+        let mut by: Vec<By> = Vec::new();
+        for word in self.by.into_iter().filter(|by| *by != By::Currency) {
+            if !by.contains(&word) {
+                by.push(word);
+            }
+        }
         let found = gate.report_days((from, to), &by)?;
         let names: Vec<&str> = by.iter().map(|by| by.word()).chain(COUNTS).collect();
         let format = desk.output.format(self.format, Format::Table, Format::Json);
@@ -59,6 +64,8 @@ impl Report {
             rows.row(by.iter().map(|by| group(*by, row)).chain(counts(row)).collect())?;
             add(totals.entry(row.group.currency).or_default(), row);
         }
+        // A report by nothing but the currency is its own total.
+        totals.retain(|_, _| !by.is_empty());
         for (currency, mut total) in totals {
             total.group.currency = currency;
             let label =

@@ -65,7 +65,7 @@ impl Templates {
 
 impl Import {
     fn run(self, desk: &mut Desk) -> Ended {
-        let gate = desk.gate()?;
+        let gate = desk.gate_to_fill()?;
         let zone = gate.config().default_policy().rules.zone();
         let mut work = Work::on_files(&self.files)?;
         let (mut taken, mut approved) = (0_u64, 0_u64);
