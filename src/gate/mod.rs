@@ -13,14 +13,14 @@ pub mod reader;
 pub mod reconcile;
 pub mod recorder;
 pub mod report;
+mod running;
 pub mod timeline;
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use once_cell::sync::{Lazy, OnceCell};
+use once_cell::sync::OnceCell;
 use subtle::ConstantTimeEq;
 
 use crate::error::{Code, Error, Result};
@@ -31,21 +31,20 @@ use crate::rules::event::{Event, Notice};
 use crate::rules::market::Country;
 use crate::rules::window::{State, Window};
 use crate::store::codec::TemplateRecord;
-use crate::store::lmdb::LmdbStore;
-use crate::store::memory::MemoryStore;
-use crate::store::{Read, Records, RecordsMut, Store, Usage};
+use crate::store::{Read, Records, RecordsMut, Usage};
 use crate::time::{Day, Span, Timestamp, Zone};
 use crate::wire;
 use crate::wire::bill::Bill;
 use crate::wire::send::{self, Endpoint};
 use apply::Applying;
-use config::{Config, Durability, Fail, StorePlace};
+use config::{Config, Fail};
 use inquiry::{Audit, Expiring, FreeTier, LedgerRow};
 use process::Signal;
 use reader::{Answer, Reader};
 use reconcile::{BillRow, Difference, Reconciled};
-use recorder::{Outcome, Recorder, Report, Ticket};
+use recorder::{Outcome, Report, Ticket};
 use report::{By, Row};
+use running::{OPEN, Running, forked};
 use timeline::Timeline;
 
 pub use jobs::Token;
@@ -61,15 +60,6 @@ pub struct Gate {
     config: Arc<Config>,
     running: OnceCell<Arc<Running>>,
     signal: OnceCell<Arc<Signal>>,
-}
-
-/// A store and its recorder, one for each place and process.
-struct Running {
-    generation: u64,
-    // Dropped first: reader and recorder let go of the store.
-    reader: OnceCell<Reader>,
-    recorder: Recorder,
-    store: Arc<dyn Store>,
 }
 
 /// A customer's window and the branch that it falls into.
@@ -545,49 +535,6 @@ impl Drop for Gate {
         let _open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         drop(running);
     }
-}
-
-/// The stores of this process by their canonical paths: LMDB must not be opened twice in one process.
-static OPEN: Lazy<Mutex<HashMap<PathBuf, Weak<Running>>>> = Lazy::new(Mutex::default);
-
-impl Running {
-    fn of(config: &Config, generation: u64) -> Result<Arc<Running>> {
-        let path = match &config.store {
-            StorePlace::Memory => return Self::start(Arc::new(MemoryStore::default()), config, generation),
-            StorePlace::Lmdb(path) => path,
-        };
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = |open: &HashMap<PathBuf, Weak<Running>>| {
-            std::fs::canonicalize(path).ok().and_then(|path| open.get(&path)?.upgrade())
-        };
-        match known(&open) {
-            Some(running) if running.generation == generation => return Ok(running),
-            Some(parents) => {
-                std::mem::forget(parents);
-                return Err(forked());
-            }
-            None => {}
-        }
-        let running = Self::start(
-            Arc::new(LmdbStore::open(path, config.durability == Durability::Relaxed)?),
-            config,
-            generation,
-        )?;
-        open.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone()), Arc::downgrade(&running));
-        Ok(running)
-    }
-
-    fn start(store: Arc<dyn Store>, config: &Config, generation: u64) -> Result<Arc<Running>> {
-        let recorder = Recorder::start(Arc::clone(&store), config.retention)?;
-        Ok(Arc::new(Running { generation, reader: OnceCell::new(), recorder, store }))
-    }
-}
-
-fn forked() -> Error {
-    Error::new(
-        Code::Forked,
-        "the store was used before this process was forked; use it first after the fork (nginx: init_worker_by_lua, not init_by_lua)",
-    )
 }
 
 /// The totals of the days on which two moments fall, in each number's own time zone.

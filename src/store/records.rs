@@ -1,0 +1,478 @@
+//! What the tables hold, as records: read from a committed state, written in a transaction.
+
+use super::codec::{self, Entry, NumberRecord, PersonNumber, Seen, SeenId, Slot, TemplateRecord, Total};
+use super::{Read, Table, Write};
+use crate::error::Result;
+use crate::money::Currency;
+use crate::party::{Business, Customer};
+use crate::rules::contact::Contact;
+use crate::rules::event::{Category, TemplateName};
+use crate::rules::market::Market;
+use crate::rules::message::Message;
+use crate::rules::rate::Rate;
+use crate::time::Day;
+
+/// Where the meta table keeps how many messages were recorded.
+const MESSAGES_KEY: &[u8] = b"messages";
+/// Where the meta table keeps how many customers the ledger has had.
+const PERSONS_KEY: &[u8] = b"persons";
+
+/// A contact where it was found: under its own key.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The name that its key is made of.
+    pub customer: Customer,
+    /// Its facts.
+    pub contact: Contact,
+}
+
+impl Found {
+    /// The name by which to write to the customer: the platform's own spelling.
+    pub fn addressee(&self) -> Customer {
+        self.contact.spelled.unwrap_or(self.customer)
+    }
+}
+
+/// The records of a committed state.
+#[derive(Clone, Copy)]
+pub struct Records<'r>(pub &'r dyn Read);
+
+impl Records<'_> {
+    /// The contact of a customer, by any of its names.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn contact(&self, business: Business, customer: &Customer) -> Result<Option<Found>> {
+        match self.slot(business, customer)? {
+            None => Ok(None),
+            Some(Slot::Contact(contact)) => Ok(Some(Found { customer: *customer, contact })),
+            Some(Slot::Alias(canonical)) => match self.slot(business, &canonical)? {
+                Some(Slot::Contact(contact)) => Ok(Some(Found { customer: canonical, contact })),
+                Some(Slot::Alias(_)) | None => Ok(None),
+            },
+        }
+    }
+
+    fn slot(&self, business: Business, customer: &Customer) -> Result<Option<Slot>> {
+        self.decoded(Table::Contacts, &codec::contact_key(business, customer))
+    }
+
+    /// What is known under a message id of a contact.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn seen(&self, business: Business, customer: &Customer, id: codec::IdHash) -> Result<Option<SeenId>> {
+        self.decoded(Table::Messages, &codec::message_key(business, customer, id))
+    }
+
+    /// The messages of the business to a contact, by the hashes of their ids.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn messages(&self, business: Business, customer: &Customer) -> Result<Vec<(codec::IdHash, Message)>> {
+        let mut messages = Vec::new();
+        self.each_seen(business, customer, &mut |id, seen| {
+            if let Seen::Message(message) = seen.what {
+                messages.push((id, *message));
+            }
+        })?;
+        Ok(messages)
+    }
+
+    /// Everything that is known under message ids of a contact.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn each_seen(
+        &self,
+        business: Business,
+        customer: &Customer,
+        each: &mut dyn FnMut(codec::IdHash, SeenId),
+    ) -> Result<()> {
+        let prefix = codec::messages_prefix(business, customer);
+        self.0.scan(Table::Messages, &prefix, &mut |key, value| {
+            let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) else {
+                return Ok(false);
+            };
+            each(id, codec::decode(Table::Messages, value)?);
+            Ok(true)
+        })
+    }
+
+    /// The contact that an outbound message id was recorded for.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn recipient(&self, business: Business, id: codec::IdHash) -> Result<Option<Customer>> {
+        self.decoded(Table::Ids, &codec::id_key(business, id))
+    }
+
+    /// How many service messages of a number were delivered in a month.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn tier_used(&self, business: Business, month: Day) -> Result<u32> {
+        Ok(self.decoded(Table::Tiers, &codec::tier_key(business, month))?.unwrap_or(0))
+    }
+
+    /// A template of a business account.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn template(&self, account: u64, name: &TemplateName) -> Result<Option<TemplateRecord>> {
+        self.decoded(Table::Templates, &codec::template_key(account, name))
+    }
+
+    /// All templates of a business account.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn templates(&self, account: u64) -> Result<Vec<TemplateRecord>> {
+        let prefix = account.to_be_bytes();
+        let mut templates = Vec::new();
+        self.0.scan(Table::Templates, &prefix, &mut |key, value| {
+            if !key.starts_with(&prefix) {
+                return Ok(false);
+            }
+            templates.push(codec::decode(Table::Templates, value)?);
+            Ok(true)
+        })?;
+        templates.sort_by(|one: &TemplateRecord, other| one.template.cmp(&other.template));
+        Ok(templates)
+    }
+
+    /// What is known of a business number.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn number(&self, business: Business) -> Result<Option<NumberRecord>> {
+        self.decoded(Table::Numbers, &business.number().to_be_bytes())
+    }
+
+    /// The number that a display number stands for, or the number itself.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn canonical(&self, business: Business) -> Result<Business> {
+        Ok(match self.number(business)? {
+            Some(NumberRecord::Displays(canonical)) => canonical,
+            _ => business,
+        })
+    }
+
+    /// The rate of a market and category on the card of a day.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn rate(&self, currency: Currency, card: Day, market: Market, category: Category) -> Result<Option<Rate>> {
+        self.decoded(Table::Rates, &codec::rate_key(currency, card, market, category)?)
+    }
+
+    /// The days from which a currency's rate cards hold, in order.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn rate_cards(&self, currency: Currency) -> Result<Vec<Day>> {
+        Ok(self.decoded(Table::Rates, currency.code().as_bytes())?.unwrap_or_default())
+    }
+
+    /// The currencies that have rate cards.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn currencies(&self) -> Result<Vec<Currency>> {
+        let mut currencies = Vec::new();
+        self.0.scan(Table::Rates, &[], &mut |key, _| {
+            let code = std::str::from_utf8(key).ok().and_then(|code| Currency::parse(code).ok());
+            currencies.extend(code);
+            Ok(true)
+        })?;
+        Ok(currencies)
+    }
+
+    /// The business accounts that templates are known of.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn accounts(&self) -> Result<Vec<u64>> {
+        let mut accounts = Vec::new();
+        self.0.scan(Table::Templates, &[], &mut |key, _| {
+            accounts.extend(key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)));
+            accounts.dedup();
+            Ok(true)
+        })?;
+        Ok(accounts)
+    }
+
+    /// All rates of a card.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn card(&self, currency: Currency, from: Day) -> Result<Vec<((Market, Category), Rate)>> {
+        let prefix = codec::rates_prefix(currency, from);
+        let mut rates = Vec::new();
+        self.0.scan(Table::Rates, &prefix, &mut |key, value| {
+            if !key.starts_with(&prefix) {
+                return Ok(false);
+            }
+            rates.push((codec::rate_of(key)?, codec::decode(Table::Rates, value)?));
+            Ok(true)
+        })?;
+        Ok(rates)
+    }
+
+    /// The numbers that have contacts.
+    ///
+    /// # Errors
+    /// `Store` when they cannot be read.
+    pub fn businesses(&self) -> Result<Vec<Business>> {
+        let mut businesses = Vec::new();
+        let mut from = Some(Vec::new());
+        while let Some(start) = from.take() {
+            self.0.scan(Table::Contacts, &start, &mut |key, _| {
+                if let Some(number) = key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) {
+                    businesses.push(Business::from_number(number));
+                    from = number.checked_add(1).map(|next| next.to_be_bytes().to_vec());
+                }
+                Ok(false)
+            })?;
+        }
+        Ok(businesses)
+    }
+
+    /// Visits the contacts of all numbers, each under the name that it is kept by.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read, and what the visitor returns.
+    pub fn each_contact(&self, each: &mut dyn FnMut(Business, Found) -> Result<()>) -> Result<()> {
+        self.0.scan(Table::Contacts, &[], &mut |key, value| {
+            if let Slot::Contact(contact) = codec::decode(Table::Contacts, value)? {
+                let (business, customer) = codec::contact_of(key)?;
+                each(business, Found { customer, contact })?;
+            }
+            Ok(true)
+        })
+    }
+
+    /// Visits the ledger from an entry on.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read, and what the visitor returns.
+    pub fn each_entry(&self, from: u64, each: &mut dyn FnMut(u64, Entry) -> Result<bool>) -> Result<()> {
+        self.0.scan(Table::Ledger, &from.to_be_bytes(), &mut |key, value| {
+            let sequence = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+            each(sequence, codec::decode(Table::Ledger, value)?)
+        })
+    }
+
+    /// How many messages of a market and category were charged in a month.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn volume(&self, month: Day, currency: Currency, market: Market, category: Category) -> Result<u64> {
+        let key = codec::volume_key(month, currency, market, category)?;
+        Ok(self.decoded(Table::Volumes, &key)?.unwrap_or(0))
+    }
+
+    /// The customer that stands behind a number of the ledger, until it is erased.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn person(&self, person: PersonNumber) -> Result<Option<(Business, Customer)>> {
+        self.decoded(Table::Persons, &codec::person_key(person))
+    }
+
+    /// The sequence that the next ledger entry gets.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    pub fn next_sequence(&self) -> Result<u64> {
+        let last = self.0.last_key(Table::Ledger)?;
+        let last = last.and_then(|key| key.try_into().ok()).map(u64::from_be_bytes);
+        Ok(last.map_or(1, |sequence| sequence + 1))
+    }
+
+    fn decoded<T: serde::de::DeserializeOwned>(&self, table: Table, key: &[u8]) -> Result<Option<T>> {
+        self.0.get(table, key)?.map(|bytes| codec::decode(table, &bytes)).transpose()
+    }
+}
+
+/// The records of a transaction.
+pub struct RecordsMut<'w>(pub &'w mut dyn Write);
+
+impl RecordsMut<'_> {
+    /// The same transaction, for reading.
+    pub fn read(&self) -> Records<'_> {
+        Records(self.0)
+    }
+
+    /// Keeps a contact under its key.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_contact(&mut self, business: Business, found: &Found) -> Result<()> {
+        let key = codec::contact_key(business, &found.customer);
+        self.put(Table::Contacts, &key, &Slot::Contact(found.contact.clone()))
+    }
+
+    /// Lets another name lead to a contact.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_alias(&mut self, business: Business, name: &Customer, canonical: &Customer) -> Result<()> {
+        self.put(Table::Contacts, &codec::contact_key(business, name), &Slot::Alias(*canonical))
+    }
+
+    /// Keeps what is known under a message id.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_seen(
+        &mut self,
+        business: Business,
+        customer: &Customer,
+        id: codec::IdHash,
+        seen: &SeenId,
+    ) -> Result<()> {
+        self.put(Table::Messages, &codec::message_key(business, customer, id), seen)
+    }
+
+    /// Forgets a message id of a contact.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_seen(&mut self, business: Business, customer: &Customer, id: codec::IdHash) -> Result<()> {
+        self.0.delete(Table::Messages, &codec::message_key(business, customer, id))
+    }
+
+    /// Remembers which contact an outbound message id belongs to.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_recipient(&mut self, business: Business, id: codec::IdHash, customer: &Customer) -> Result<()> {
+        self.put(Table::Ids, &codec::id_key(business, id), customer)
+    }
+
+    /// Takes the next unit of a month's free service messages and returns it, counted from 1.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn take_tier_unit(&mut self, business: Business, month: Day) -> Result<u32> {
+        let unit = self.read().tier_used(business, month)?.saturating_add(1);
+        self.put(Table::Tiers, &codec::tier_key(business, month), &unit)?;
+        Ok(unit)
+    }
+
+    /// Counts one more charged message of a market and category, and returns how many they are now.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn take_volume_unit(
+        &mut self,
+        month: Day,
+        currency: Currency,
+        market: Market,
+        category: Category,
+    ) -> Result<u64> {
+        let unit = self.read().volume(month, currency, market, category)? + 1;
+        self.put(Table::Volumes, &codec::volume_key(month, currency, market, category)?, &unit)?;
+        Ok(unit)
+    }
+
+    /// The next place in the order in which messages were recorded.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn next_message(&mut self) -> Result<u64> {
+        let next = self.read().decoded::<u64>(Table::Meta, MESSAGES_KEY)?.unwrap_or(0) + 1;
+        self.put(Table::Meta, MESSAGES_KEY, &next)?;
+        Ok(next)
+    }
+
+    /// Lets a number of the ledger stand for nobody.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_person(&mut self, person: PersonNumber) -> Result<()> {
+        self.0.delete(Table::Persons, &codec::person_key(person))
+    }
+
+    /// Gives a customer a number in the ledger.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn new_person(&mut self, business: Business, customer: &Customer) -> Result<PersonNumber> {
+        // Counted by itself: an erased number must not come to stand for somebody else.
+        let person = self.read().decoded::<u64>(Table::Meta, PERSONS_KEY)?.unwrap_or(0) + 1;
+        self.put(Table::Meta, PERSONS_KEY, &person)?;
+        self.put_person(person, business, customer)?;
+        Ok(person)
+    }
+
+    /// Lets a number of the ledger stand for a customer.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_person(&mut self, person: PersonNumber, business: Business, customer: &Customer) -> Result<()> {
+        self.put(Table::Persons, &codec::person_key(person), &(business, customer))
+    }
+
+    /// Appends an entry to the ledger and counts it in the totals.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read or written.
+    pub fn post(&mut self, entry: &Entry) -> Result<()> {
+        let sequence = self.read().next_sequence()?;
+        self.put(Table::Ledger, &sequence.to_be_bytes(), entry)?;
+        let key = codec::total_key(entry.business, &entry.line)?;
+        let mut total = self.read().decoded::<Total>(Table::Totals, &key)?.unwrap_or_default();
+        total.add(entry);
+        if total == Total::default() {
+            self.0.delete(Table::Totals, &key)
+        } else {
+            self.put(Table::Totals, &key, &total)
+        }
+    }
+
+    /// Keeps a template.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_template(&mut self, account: u64, record: &TemplateRecord) -> Result<()> {
+        self.put(Table::Templates, &codec::template_key(account, &record.template), record)
+    }
+
+    /// Keeps a rate of a card.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_rate(
+        &mut self,
+        currency: Currency,
+        card: Day,
+        (market, category): (Market, Category),
+        rate: &Rate,
+    ) -> Result<()> {
+        self.put(Table::Rates, &codec::rate_key(currency, card, market, category)?, rate)
+    }
+
+    /// Keeps the days from which a currency's rate cards hold.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_rate_cards(&mut self, currency: Currency, days: &[Day]) -> Result<()> {
+        self.put(Table::Rates, currency.code().as_bytes(), &days)
+    }
+
+    /// Keeps what is known of a business number.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_number(&mut self, business: Business, record: &NumberRecord) -> Result<()> {
+        self.put(Table::Numbers, &business.number().to_be_bytes(), record)
+    }
+
+    fn put<T: serde::Serialize>(&mut self, table: Table, key: &[u8], value: &T) -> Result<()> {
+        self.0.put(table, key, &codec::encode(value)?)
+    }
+}
