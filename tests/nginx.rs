@@ -19,6 +19,8 @@ use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+#[path = "support/gateway.rs"]
+mod gateway;
 #[path = "nginx/workshop.rs"]
 mod workshop;
 

@@ -1,14 +1,14 @@
---- What a gateway does with a request: pass it on, or answer it.
---- Gateway-neutral: the hooks of each gateway carry requests in and actions out, and decide
---- nothing. Refused sends are answered in the platform's own shape, so that a client written for
---- the Cloud API needs no change.
+--- What a gateway does with a request: pass it on, answer it, or do what csw.toml says instead.
+--- Gateway-neutral: the hooks of each gateway carry requests in and actions out, lend their hands
+--- (`csw.Hands`), and decide nothing. Refused sends are answered in the platform's own shape, so
+--- that a client written for the Cloud API needs no change.
 
-local byte   = string.byte
-local date   = os.date
+local answers = require "csw.answers"
+local closed  = require "csw.closed"
+
 local find   = string.find
 local floor  = math.floor
 local format = string.format
-local gsub   = string.gsub
 local match  = string.match
 local pairs  = pairs
 local pcall  = pcall
@@ -16,55 +16,16 @@ local tonumber = tonumber
 local tostring = tostring
 
 
-local JSON = "application/json; charset=utf-8"
+local header = answers.header
+local headers_of = answers.headers_of
+local json_number = answers.json_number
+local json_string = answers.json_string
+local json_utf8 = answers.json_utf8
+local log_line = answers.log_line
+local own = answers.own
+local platform_error = answers.platform_error
+
 local TEXT = "text/plain; charset=utf-8"
-
-local CLOSED = {
-  code = 131047,
-  message = "Re-engagement message",
-}
-
-local NO_TEMPLATE = {
-  code = 132001,
-  message = "Template name does not exist in the translation",
-}
-
--- The platform's error for each reason to deny, and what to do about it.
-local DENIALS = {
-  window_closed = {
-    error = CLOSED,
-    details = "The customer service window is closed: the customer's last message is too long ago."
-      .. " Send a template, or wait until the customer writes.",
-  },
-  never_seen = {
-    error = CLOSED,
-    details = "No message of this customer to this number is on record, so no customer service"
-      .. " window is open. Send a template, or wait until the customer writes.",
-  },
-  refused_by_platform = {
-    error = CLOSED,
-    details = "The platform refused the last free-form message to this customer: the customer"
-      .. " service window is closed. Send a template, or wait until the customer writes.",
-  },
-  template_not_approved = {
-    error = NO_TEMPLATE,
-    details = "The template is not approved. Choose another one, or wait for its approval.",
-  },
-  template_unknown = {
-    error = NO_TEMPLATE,
-    details = "The template is not in the catalogue. Check its name and language.",
-  },
-  number_not_enabled = {
-    error = { code = 133010, message = "Phone number not registered" },
-    details = "This business number is not enabled for sending. Enable it under [numbers] in"
-      .. " csw.toml, or send from another number.",
-  },
-  user_id_in_to = {
-    error = { code = 100, message = "Invalid parameter" },
-    details = "`to` holds a business-scoped user id, which the platform drops without an error."
-      .. " Put the user id into `recipient`.",
-  },
-}
 
 local UNREADABLE = { code = 100, message = "Invalid parameter" }
 local UNAVAILABLE = { code = 131016, message = "Service unavailable" }
@@ -88,102 +49,30 @@ local REFUSALS = {
 }
 
 
+---@class csw.Send
+---@field gateway string     the host's name, for the log
+---@field business string    the business phone number id
+---@field body string        the request's body, as it will be sent
+---@field at? integer        Unix ms; nil is the wall clock
+---@field endpoint? "messages"|"marketing_messages"
+---@field parked? boolean    it was parked and is sent now: where it may not go out it goes back, alone
+
 ---@class csw.Action
 ---@field pass boolean       true: let the request go on
+---@field forward? string    with this body in place of its own, as JSON
 ---@field status? integer    otherwise the answer's HTTP status,
 ---@field body? string       its body
 ---@field headers table<string, string>  for the answer, and for the response of a passed send
 ---@field verdict? "allow"|"deny"|"would-deny"
 ---@field reason? string
----@field decision? table    a passed send's, to settle with
+---@field decision? table    of what goes out, or of the send that was stopped: to settle with
+---@field stopped? table     the decision about a send in whose place something else goes out: to settle as stopped
+---@field keep? boolean      give the body to `submit_keep` once the platform has accepted it
+---@field instead? string    what was done in place of a stopped send, such as "template:order_update"
 ---@field fault? string      csw itself failed: for the error log, never for the client
+---@field log string         the decision as one line of JSON
 
 local _M = {}
-
-
--- ASCII comes out, whatever goes in: texts of ours, and messages that may quote a request.
-local function json_string(text)
-  return '"' .. gsub(text, '[%c"\\\127-\255]', function(char)
-    return char > "~" and "?" or format("\\u%04x", byte(char))
-  end) .. '"'
-end
-
-
-local function json_number(number)
-  return number and format("%.0f", number) or "null"
-end
-
-
--- Headers carry words of closed lists only; nothing else may come near a line break.
-local function header(value)
-  return (gsub(value, "[^%w_ :.-]", ""))
-end
-
-
-local function rfc3339(at)
-  return date("!%Y-%m-%dT%H:%M:%S", floor(at / 1000)) .. format(".%03dZ", at % 1000)
-end
-
-
--- Sets the answer of an action: an error as the platform words it.
-local function platform_error(action, status, err, details)
-  action.pass = false
-  action.status = status
-  action.headers["Content-Type"] = JSON
-  action.body = format('{"error":{"message":%s,"type":"OAuthException","code":%d,'
-    .. '"error_data":{"messaging_product":"whatsapp","details":%s},"fbtrace_id":"csw"}}',
-    json_string(format("(#%d) %s", err.code, err.message)), err.code, json_string(details))
-
-  return action
-end
-
-
-local function answer(status, body, content_type)
-  return {
-    pass = false,
-    status = status,
-    headers = { ["Content-Type"] = content_type or JSON },
-    body = body,
-  }
-end
-
-
--- What the caller may know of a decision.
-local function headers_of(decision, verdict)
-  local headers = {
-    ["X-CSW-Verdict"] = verdict,
-    ["X-CSW-Reason"] = header(decision.reason),
-  }
-
-  local expires_at = decision.window and decision.window.expires_at
-  if expires_at then
-    headers["X-CSW-Window-Expires"] = rfc3339(expires_at)
-  end
-
-  local conversation = decision.conversation
-  if conversation and conversation ~= "none" and decision.conversation_category then
-    conversation = conversation .. " " .. decision.conversation_category
-  end
-  headers["X-CSW-Conversation"] = header(conversation or "none")
-
-  if decision.charge then
-    local charge = decision.charge .. " " .. (decision.charge_reason or "")
-    if decision.charge == "billable" and decision.amount then
-      charge = charge .. " " .. decision.amount .. " " .. decision.currency
-    end
-    headers["X-CSW-Charge"] = header(charge)
-  end
-
-  return headers
-end
-
-
--- The one place that chooses what becomes of a denied send.
-local function closed_branch(action)
-  local denial = DENIALS[action.reason] or DENIALS.window_closed
-
-  return platform_error(action, 400, denial.error, denial.details)
-end
 
 
 -- As csw.toml says, else as the hook was told at start.
@@ -202,36 +91,39 @@ end
 --- A send that csw could not decide about. The caller's mistakes are answered as such; for a fault
 --- of csw itself, `fail` says what becomes of the send.
 ---@param gate csw.Gate?
----@param business string
+---@param send csw.Send
 ---@param message string       what is wrong: of a fault, for the error log only
 ---@param code string?         as the library names it
 ---@param fail "open"|"closed"  where csw.toml cannot be asked
 ---@return csw.Action
-function _M.undecided(gate, business, message, code, fail)
+function _M.undecided(gate, send, message, code, fail)
   local status = MISTAKES[code]
+  local action
   if status then
-    local action = { verdict = "deny", headers = { ["X-CSW-Verdict"] = "deny" } }
-    return platform_error(action, status, UNREADABLE, message)
+    action = { verdict = "deny", reason = code, headers = { ["X-CSW-Verdict"] = "deny" } }
+    platform_error(action, status, UNREADABLE, message)
+
+  else
+    local pass = fail_mode(gate, send.business, fail) == "open"
+    local verdict = pass and "allow" or "deny"
+    local reason = pass and "fault_open" or "fault_closed"
+    action = {
+      pass = pass,
+      verdict = verdict,
+      reason = reason,
+      headers = { ["X-CSW-Verdict"] = verdict, ["X-CSW-Reason"] = reason },
+      fault = message,
+    }
+
+    if not pass then
+      platform_error(action, 503, UNAVAILABLE,
+        "The gateway cannot tell whether the customer service window is open. Try again later;"
+        .. " the gateway's error log names the fault.")
+    end
   end
 
-  local pass = fail_mode(gate, business, fail) == "open"
-  local verdict = pass and "allow" or "deny"
-  local reason = pass and "fault_open" or "fault_closed"
-  local action = {
-    pass = pass,
-    verdict = verdict,
-    reason = reason,
-    headers = { ["X-CSW-Verdict"] = verdict, ["X-CSW-Reason"] = reason },
-    fault = message,
-  }
-
-  if pass then
-    return action
-  end
-
-  return platform_error(action, 503, UNAVAILABLE,
-    "The gateway cannot tell whether the customer service window is open. Try again later;"
-    .. " the gateway's error log names the fault.")
+  action.log = log_line(send, action)
+  return action
 end
 
 
@@ -283,25 +175,23 @@ end
 
 --- What to do with a send.
 ---@param gate csw.Gate?    nil when the gate could not be opened
----@param business string   the business phone number id
----@param body string       the request's body, as it will be sent
----@param at integer?       Unix ms; nil is the wall clock
----@param endpoint "messages"|"marketing_messages"
+---@param send csw.Send
+---@param hands csw.Hands
 ---@param fail "open"|"closed"  what a fault does where csw.toml cannot be asked
 ---@return csw.Action
-function _M.send(gate, business, body, at, endpoint, fail)
+function _M.send(gate, send, hands, fail)
   if not gate then
-    return _M.undecided(nil, business, "the gate is not open", nil, fail)
+    return _M.undecided(nil, send, "the gate is not open", nil, fail)
   end
 
   -- An error thrown by the library is a fault as well, and `fail` must hold for it too.
-  local ok, decision, message, code = pcall(gate.decide, gate, business, body, at, endpoint)
+  local ok, decision, message, code = pcall(gate.decide, gate, send.business, send.body, send.at, send.endpoint)
   if not ok then
-    return _M.undecided(gate, business, tostring(decision), nil, fail)
+    return _M.undecided(gate, send, tostring(decision), nil, fail)
   end
 
   if not decision then
-    return _M.undecided(gate, business, message, code, fail)
+    return _M.undecided(gate, send, message, code, fail)
   end
 
   local denied = decision.verdict == "deny"
@@ -312,9 +202,30 @@ function _M.send(gate, business, body, at, endpoint, fail)
     reason = decision.reason,
     headers = headers_of(decision, verdict),
     decision = decision,
+    keep = not denied and not send.parked and decision.keep,
   }
 
-  return denied and closed_branch(action) or action
+  if denied then
+    closed.run(gate, send, action, hands)
+  end
+
+  action.log = log_line(send, action)
+  return action
+end
+
+
+--- The Cloud API body of a message that reached the gateway in another shape: a text, or a template by name.
+---@param message { to: string, text: string?, template: string?, language: string? }
+---@return string
+function _M.body(message)
+  if message.template then
+    return format('{"messaging_product":"whatsapp","to":%s,"type":"template",'
+      .. '"template":{"name":%s,"language":{"code":%s}}}',
+      json_utf8(message.to), json_utf8(message.template), json_utf8(message.language or "en_US"))
+  end
+
+  return format('{"messaging_product":"whatsapp","to":%s,"type":"text","text":{"body":%s}}',
+    json_utf8(message.to), json_utf8(message.text or ""))
 end
 
 
@@ -330,10 +241,10 @@ function _M.handshake(gate, mode, token, challenge)
   end
 
   if mode == "subscribe" and token and challenge and gate:handshake(token) then
-    return answer(200, challenge, TEXT)
+    return own(200, challenge, TEXT)
   end
 
-  return answer(403, "wrong verify token\n", TEXT)
+  return own(403, "wrong verify token\n", TEXT)
 end
 
 
@@ -346,11 +257,11 @@ function _M.refuse_webhook(message, code)
   local status = REFUSALS[code]
   local action
   if status then
-    action = answer(status, format('{"error":{"code":"%s","message":%s}}', code,
+    action = own(status, format('{"error":{"code":"%s","message":%s}}', code,
       json_string(message)))
 
   else
-    action = answer(503, '{"error":{"code":"unavailable","message":'
+    action = own(503, '{"error":{"code":"unavailable","message":'
       .. '"The webhook is not recorded. Repeat it later."}}')
   end
 
@@ -367,22 +278,22 @@ end
 ---@return csw.Action
 function _M.window(gate, business, customer, at)
   if not gate then
-    return answer(503, '{"error":{"code":"unavailable","message":"The gate is not open."}}')
+    return own(503, '{"error":{"code":"unavailable","message":"The gate is not open."}}')
   end
 
   local time = _M.time(at)
   if not business or not customer or at and not time then
-    return answer(400, '{"error":{"code":"invalid","message":'
+    return own(400, '{"error":{"code":"invalid","message":'
       .. '"Ask with ?business=<phone number id>&customer=<number or user id>[&at=<Unix ms>]."}}')
   end
 
   local window, message, code = gate:window(business, customer, time)
   if not window then
-    return answer(MISTAKES[code] or 503, format('{"error":{"code":%s,"message":%s}}',
+    return own(MISTAKES[code] or 503, format('{"error":{"code":%s,"message":%s}}',
       json_string(code or "internal"), json_string(message or "unknown fault")))
   end
 
-  return answer(200, format('{"state":"%s","branch":"%s","reason":"%s","expires_at":%s,'
+  return own(200, format('{"state":"%s","branch":"%s","reason":"%s","expires_at":%s,'
     .. '"remaining_seconds":%s,"last_act":%s,"free_entry_expires_at":%s}',
     window.state, window.branch, window.reason, json_number(window.expires_at),
     json_number(window.remaining and floor(window.remaining / 1000)),

@@ -47,6 +47,9 @@ local VARIABLES = {
 }
 
 
+local HANDS = { forwards = true }
+
+
 local options = { fail = "closed", loopback_only = true }
 local config_path
 local gate
@@ -338,12 +341,20 @@ function _M.send()
     end
   end
 
+  local send = {
+    gateway = "nginx",
+    business = business,
+    body = body,
+    at = request_time(),
+    endpoint = endpoint,
+    parked = var.http_x_csw_parked ~= nil,
+  }
   local action
   if body then
-    action = guard.send(current_gate(), business, body, request_time(), endpoint, options.fail)
+    action = guard.send(current_gate(), send, HANDS, options.fail)
 
   else
-    action = guard.undecided(current_gate(), business, message, code, options.fail)
+    action = guard.undecided(current_gate(), send, message, code, options.fail)
   end
 
   for variable, name in pairs(VARIABLES) do

@@ -1,0 +1,294 @@
+--- The closed branch: what is done in place of a send that may not go out, as csw.toml says; and what was parked, sent
+--- when it may go out.
+
+local answers = require "csw.answers"
+
+local concat = table.concat
+local format = string.format
+local match  = string.match
+local pairs  = pairs
+local pcall  = pcall
+local tonumber = tonumber
+local tostring = tostring
+
+local header = answers.header
+local headers_of = answers.headers_of
+local json_number = answers.json_number
+local json_string = answers.json_string
+local log_line = answers.log_line
+local platform_error = answers.platform_error
+
+
+local CLOSED = {
+  code = 131047,
+  message = "Re-engagement message",
+}
+
+local NO_TEMPLATE = {
+  code = 132001,
+  message = "Template name does not exist in the translation",
+}
+
+-- The platform's error for each reason to deny, and what to do about it.
+local DENIALS = {
+  window_closed = {
+    error = CLOSED,
+    details = "The customer service window is closed: the customer's last message is too long ago."
+      .. " Send a template, or wait until the customer writes.",
+  },
+  never_seen = {
+    error = CLOSED,
+    details = "No message of this customer to this number is on record, so no customer service"
+      .. " window is open. Send a template, or wait until the customer writes.",
+  },
+  refused_by_platform = {
+    error = CLOSED,
+    details = "The platform refused the last free-form message to this customer: the customer"
+      .. " service window is closed. Send a template, or wait until the customer writes.",
+  },
+  template_not_approved = {
+    error = NO_TEMPLATE,
+    details = "The template is not approved. Choose another one, or wait for its approval.",
+  },
+  template_unknown = {
+    error = NO_TEMPLATE,
+    details = "The template is not in the catalogue. Check its name and language.",
+  },
+  number_not_enabled = {
+    error = { code = 133010, message = "Phone number not registered" },
+    details = "This business number is not enabled for sending. Enable it under [numbers] in"
+      .. " csw.toml, or send from another number.",
+  },
+  over_cost = {
+    error = { code = 100, message = "Invalid parameter" },
+    details = "The customer service window is open, and the text could go out as a free-form"
+      .. " message without a charge. Send it so.",
+  },
+  user_id_in_to = {
+    error = { code = 100, message = "Invalid parameter" },
+    details = "`to` holds a business-scoped user id, which the platform drops without an error."
+      .. " Put the user id into `recipient`.",
+  },
+}
+
+-- The platform's codes for what may be sent a little later (Meta, Error codes: throttling).
+local LATER = { [4] = true, [80007] = true, [130429] = true, [131048] = true, [131056] = true }
+
+-- Why a message may not go out that might go another way.
+local CLOSED_REASONS = { window_closed = true, never_seen = true, refused_by_platform = true }
+
+--- What a host can do beside letting a send pass and answering it. A step of the closed branch that needs a hand which
+--- the host does not have is passed over.
+---@class csw.Hands
+---@field forwards? boolean  the host can send another body on in place of a request's own
+---@field await? fun(ticket: integer): string, any, string?  waits for a ticket as `gate:poll` answers it, without
+---  holding the host
+---@field channel? fun(location: string, letter: csw.Letter): integer?, string?  gives a text to another channel: its
+---  HTTP status, and its id for it
+---@field send? fun(send: csw.Send, token_file: string?): integer?, table?, string?  a send of our own through the
+---  gateway's own send path, with the number's token: status, headers (lower case) and body of the answer; nil, nil,
+---  message where nobody can tell what became of it
+
+---@class csw.Letter
+---@field to string          the customer's phone number, digits alone
+---@field text string
+---@field business string
+---@field id string          our own id for it
+
+local _M = {}
+
+
+-- The answer of a gateway that took a message for the platform, in the platform's shape.
+local function taken(action, status, to, id, how)
+  action.pass = false
+  action.status = status
+  action.headers["Content-Type"] = answers.JSON
+  action.headers["X-CSW-Instead-Id"] = header(id)
+  action.body = format('{"messaging_product":"whatsapp","contacts":[{"input":%s,"wa_id":%s}],'
+    .. '"messages":[{"id":%s,"message_status":%s}]}',
+    json_string(to), json_string(to), json_string(id), json_string(how))
+
+  return true
+end
+
+
+-- The steps of the closed branch, by their kinds: each tries to do with a denied send what csw.toml says, and tells
+-- whether it could, or why not.
+local STEPS = {}
+
+
+function STEPS.template(_, _, step, action, hands)
+  if not hands.forwards then
+    return false, "the gateway cannot send another body on"
+  end
+
+  action.stopped = action.decision
+  action.decision = step.decision
+  action.forward = step.body
+  action.pass = true
+  for name, value in pairs(headers_of(step.decision, action.verdict)) do
+    action.headers[name] = value
+  end
+  action.headers["X-CSW-Verdict"] = "deny"
+  action.headers["X-CSW-Reason"] = header(action.reason)
+
+  return true
+end
+
+
+function STEPS.channel(_, send, step, action, hands)
+  if not hands.channel then
+    return false, "the gateway reaches no other channel"
+  end
+
+  local letter = { to = step.to, text = step.text, business = send.business, id = step.id }
+  local status, id = hands.channel(step.location, letter)
+  if not status or status < 200 or status > 299 then
+    return false, "answered " .. tostring(status or id)
+  end
+
+  return taken(action, 200, step.to, id or letter.id, "accepted")
+end
+
+
+function STEPS.park(gate, send, step, action, hands)
+  if not hands.await then
+    return false, "the gateway cannot wait for the disk"
+  end
+
+  local ticket, message = gate:submit_park(send.business, send.body, send.at)
+  if not ticket then
+    return false, message
+  end
+
+  local state, result
+  state, result = hands.await(ticket)
+  if state ~= "done" then
+    return false, result or state
+  end
+
+  return taken(action, 202, step.to, "csw.parked." .. json_number(gate:parked(ticket).id), "parked")
+end
+
+
+-- What becomes of a send that may not go out: the first step that can serve it, else the platform's own answer.
+function _M.run(gate, send, action, hands)
+  local passed_over = {}
+  if CLOSED_REASONS[action.reason] and not send.parked then
+    local index = 0
+    repeat
+      local ok, step, message = pcall(gate.instead, gate, send.business, send.body, send.at, index)
+      index = index + 1
+      step = ok and step or { kind = "block", unfit = tostring(ok and message or step) }
+      local served, why = false, step.unfit
+      if not why and STEPS[step.kind] then
+        ok, served, why = pcall(STEPS[step.kind], gate, send, step, action, hands)
+        served, why = ok and served, ok and why or tostring(served)
+      end
+
+      if served then
+        action.instead = step.step
+        action.headers["X-CSW-Instead"] = header(step.step)
+      elseif why then
+        passed_over[#passed_over + 1] = format("%s: %s", step.step or step.kind, why)
+      end
+    until served or step.kind == "block"
+  end
+
+  action.passed_over = passed_over[1] and concat(passed_over, "; ")
+  if not action.instead then
+    local denial = DENIALS[action.reason] or DENIALS.window_closed
+    platform_error(action, 400, denial.error, denial.details)
+  end
+
+  return action
+end
+
+
+-- What became of a parked message, by the answer to its send. The guard's own word comes first; where nobody can tell
+-- whether the platform has it, it is given up, since a message must not go out twice.
+local function outcome_of(status, headers, body)
+  if not status then
+    return "lost"
+  end
+
+  if status >= 200 and status <= 299 then
+    return "sent"
+  end
+
+  if headers["x-csw-verdict"] == "deny" then
+    return headers["x-csw-reason"] == "fault_closed" and "later" or "closed"
+  end
+
+  local code = tonumber(match(body or "", '"code"%s*:%s*(%d+)'))
+  if status == 429 or LATER[code] or headers["x-csw-reached"] == "no" then
+    return "later"
+  end
+
+  return status < 500 and "refused" or "lost"
+end
+
+
+-- Runs the closed branch for a message that the platform took and then refused.
+local function again(gate, send, hands)
+  hands = { forwards = true, await = hands.await, channel = hands.channel, send = hands.send }
+  local action = { reason = "refused_by_platform", verdict = "deny", headers = {}, decision = {} }
+  _M.run(gate, send, action, hands)
+  if action.forward then
+    local status = hands.send({ gateway = send.gateway, business = send.business, body = action.forward, at = send.at,
+      endpoint = "messages" }, gate:settings(send.business).token_file)
+    return status and "sent" or "lost", action
+  end
+
+  return action.instead and "sent" or "refused", action
+end
+
+
+--- Takes up what there is to do outside of requests: sends what was parked and may go out now, in order; sends the
+--- nudges of new backlogs; and runs the closed branch for messages that the platform refused afterwards. For a task of
+--- the host's, now and then: `gate:due()` tells at no cost whether there is anything.
+---@param gate csw.Gate
+---@param gateway string
+---@param hands csw.Hands  with `await` and `send`
+---@param at integer?      Unix ms; nil is the wall clock
+---@return integer sent    how many messages went out
+---@return string[] log    a line of JSON for each message that was taken up
+function _M.drain(gate, gateway, hands, at)
+  local sent, log = 0, {}
+  while true do
+    local ticket = gate:submit_take(at)
+    local message = ticket and hands.await(ticket) == "done" and gate:parked(ticket)
+    if not message or not message.body then
+      return sent, log
+    end
+
+    local send = {
+      gateway = gateway,
+      business = message.business,
+      body = message.body,
+      at = at,
+      endpoint = "messages",
+      parked = message.kind == "parked",
+    }
+    local outcome
+    if message.kind == "refused" then
+      local action
+      outcome, action = again(gate, send, hands)
+      log[#log + 1] = log_line(send, action)
+
+    else
+      outcome = outcome_of(hands.send(send, gate:settings(message.business).token_file))
+      log[#log + 1] = format('{"gateway":"%s","business":"%s","%s":%s,"outcome":"%s"}', gateway, message.business,
+        message.kind, json_number(message.id), outcome)
+    end
+
+    sent = sent + (outcome == "sent" and 1 or 0)
+    ticket = gate:submit_return(message.id, outcome, at)
+    if not ticket or hands.await(ticket) ~= "done" then
+      return sent, log
+    end
+  end
+end
+
+
+return _M

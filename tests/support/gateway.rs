@@ -1,0 +1,272 @@
+//! What the tests of every gateway are made with: a platform, the bodies that are exchanged, and the staged build.
+
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use hmac::{Hmac, KeyInit, Mac};
+use serde_json::{Value, json};
+use sha2::Sha256;
+
+pub const BUSINESS: &str = "106540352242922";
+pub const CUSTOMER: &str = "16505551234";
+pub const MESSAGES: &str = "/v23.0/106540352242922/messages";
+
+pub const SECRET: &str = "app secret";
+pub const VERIFY_TOKEN: &str = "verify token";
+
+/// An HTTP server of a few lines that keeps what it was asked: the platform, or an application.
+pub struct Server {
+    pub port: u16,
+    requests: Arc<Mutex<Vec<Asked>>>,
+}
+
+#[derive(Clone)]
+pub struct Asked {
+    pub line: String,
+    head: String,
+    pub body: Vec<u8>,
+}
+
+impl Server {
+    pub fn start(answer: impl Fn(usize) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let requests = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&requests);
+        let answer = Arc::new(answer);
+        // It ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let (kept, answer) = (Arc::clone(&kept), Arc::clone(&answer));
+                thread::spawn(move || serve(stream, &kept, &*answer));
+            }
+        });
+        Server { port, requests }
+    }
+
+    /// Accepts every send.
+    pub fn platform() -> Self {
+        Self::start(|n| {
+            Answer::new(
+                200,
+                &json!({
+                    "messaging_product": "whatsapp",
+                    "messages": [{ "id": format!("wamid.{n}.{}", now()) }],
+                })
+                .to_string(),
+            )
+        })
+    }
+
+    pub fn requests(&self) -> Vec<Asked> {
+        self.requests.lock().unwrap().clone()
+    }
+}
+
+fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Asked>>, answer: &dyn Fn(usize) -> Answer) {
+    let mut reader = BufReader::new(stream.try_clone().unwrap());
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).unwrap_or(0) == 0 {
+            return;
+        }
+    }
+    let (line, head) = head.split_once("\r\n").unwrap();
+    let length = header_of(head, "Content-Length").parse().unwrap_or(0);
+    let mut body = vec![0; length];
+    if reader.read_exact(&mut body).is_err() {
+        return;
+    }
+    let n = {
+        let mut kept = kept.lock().unwrap();
+        kept.push(Asked { line: line.into(), head: head.into(), body });
+        kept.len()
+    };
+    let answer = answer(n);
+    let _ = write!(
+        stream,
+        "HTTP/1.1 {} Answer\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{}",
+        answer.status,
+        answer.headers,
+        answer.body.len(),
+        answer.text(),
+    );
+}
+
+impl Asked {
+    pub fn header(&self, name: &str) -> String {
+        header_of(&self.head, name)
+    }
+}
+
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub headers: String,
+    pub body: Vec<u8>,
+}
+
+impl Answer {
+    pub fn new(status: u16, body: &str) -> Self {
+        Answer { status, head: String::new(), headers: String::new(), body: body.into() }
+    }
+
+    pub fn header(&self, name: &str) -> String {
+        header_of(&self.head, name)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {} {}", self.status, self.text()))
+    }
+}
+
+/// HTTP/1.0: one connection each, no chunks. Status 0 means that no answer came.
+pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        head += &format!("{name}: {value}\r\n");
+    }
+    let mut bytes = Vec::new();
+    if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)) {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A refused body is not read to its end.
+        let _ = stream.write_all(&[head.as_bytes(), b"\r\n", body].concat());
+        let _ = stream.read_to_end(&mut bytes);
+    }
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+    let (head, body) = end.map_or((&[][..], &[][..]), |end| (&bytes[..end], &bytes[end + 4..]));
+    let head = String::from_utf8_lossy(head).into_owned();
+    let status = head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    Answer { status, head, headers: String::new(), body: body.into() }
+}
+
+/// Posts a body and goes away before the answer.
+pub fn abandon(port: u16, path: &str, body: &[u8]) {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let head = format!("POST {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all(&[head.as_bytes(), body].concat()).unwrap();
+}
+
+/// A header's value, or nothing.
+fn header_of(head: &str, name: &str) -> String {
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(found, _)| found.eq_ignore_ascii_case(name))
+        .map_or_else(String::new, |(_, value)| value.into())
+}
+
+pub fn inbound(customer: &str, at: u64) -> String {
+    let id = format!("wamid.{customer}.{at}");
+    json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": [{
+        "field": "messages",
+        "value": {
+            "messaging_product": "whatsapp",
+            "metadata": { "display_phone_number": "15550783881", "phone_number_id": BUSINESS },
+            "contacts": [{ "profile": { "name": "Sheena" }, "wa_id": customer }],
+            "messages": [{
+                "from": customer, "id": id, "timestamp": (at / 1000).to_string(),
+                "type": "text", "text": { "body": "Hello" },
+            }],
+        },
+    }] }] })
+    .to_string()
+}
+
+pub fn text(to: &str) -> String {
+    text_of(to, "Hello")
+}
+
+pub fn text_of(to: &str, body: &str) -> String {
+    json!({ "messaging_product": "whatsapp", "to": to, "type": "text", "text": { "body": body } }).to_string()
+}
+
+pub fn template(to: &str, name: &str) -> String {
+    json!({
+        "messaging_product": "whatsapp", "to": to, "type": "template",
+        "template": { "name": name, "language": { "code": "en_US" } },
+    })
+    .to_string()
+}
+
+pub fn signature(body: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(body.as_bytes());
+    let digest = mac.finalize().into_bytes();
+    digest.iter().fold("sha256=".into(), |hex, byte| format!("{hex}{byte:02x}"))
+}
+
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+}
+
+pub fn rfc3339(at: u64) -> String {
+    let seconds = at / 1000;
+    let text = shell(&format!("date -u -d @{seconds} +%Y-%m-%dT%H:%M:%S"));
+    format!("{}.{:03}Z", text.trim(), at % 1000)
+}
+
+/// Ends a process that the test started.
+pub fn stop(process: &mut Child) {
+    if process.try_wait().unwrap().is_none() {
+        signal(process, "TERM");
+        let _ = process.wait();
+    }
+}
+
+pub fn signal(process: &Child, name: &str) {
+    shell(&format!("kill -{name} {}", process.id()));
+}
+
+pub fn shell(command: &str) -> String {
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(output.status.success(), "{command}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// What came of it, and how long it took.
+pub fn timed<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let began = Instant::now();
+    (work(), began.elapsed())
+}
+
+pub fn wait(what: &str, mut reached: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    while !reached() {
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Where nothing ever listens.
+pub fn closed_port() -> u16 {
+    9
+}
+
+pub fn manifest() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub fn build() -> PathBuf {
+    std::env::var_os("CSW_BUILD").map_or_else(|| manifest().join("build"), PathBuf::from)
+}
+
+pub fn require_build() {
+    let library = build().join("lib/libcsw.so");
+    assert!(library.exists(), "{} is missing: run make deps build", library.display());
+}
