@@ -51,7 +51,7 @@ $(BUILD)/lib/libcsw.a: $(SOURCES)
 	@mkdir -p $(@D)
 	$(LIB) --features capi --crate-type staticlib
 	rm -f $@
-	ld -r --gc-sections -u csw_version $(shell sed -n 's/^pub \(unsafe \)\?extern "C" fn \(csw_[a-z_]*\).*/-u \2/p' src/capi/mod.rs src/capi/inquiry.rs src/capi/names.rs) \
+	ld -r --gc-sections -u csw_version $(shell sed -n 's/^pub \(unsafe \)\?extern "C" fn \(csw_[a-z_]*\).*/-u \2/p' src/capi/*.rs) \
 	    -o $(RELEASE)/csw.o $(RELEASE)/libcsw.a
 	objcopy --wildcard --keep-global-symbol='csw_*' $(RELEASE)/csw.o
 	ar rcs $@ $(RELEASE)/csw.o

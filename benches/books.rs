@@ -77,7 +77,7 @@ fn ledger(count: u64, folder: &Path) -> Outcome {
     let categories = [Category::Marketing, Category::Utility, Category::Authentication, Category::Service];
     for group in (0..count).step_by(GROUP as usize) {
         store.write(&mut |transaction| {
-            let mut records = RecordsMut(transaction);
+            let mut records = RecordsMut::new(transaction);
             for index in group..(group + GROUP).min(count) {
                 let message = index / 2;
                 let recorded_at = month + Span::millis((message * 2_678_400 / (count / 2) * 1000) as u32);

@@ -26,7 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let contact = Contact { last_act: Some(Timestamp::now()), ..Contact::default() };
     for group in (0..count).step_by(GROUP as usize) {
         store.write(&mut |transaction| {
-            let mut records = RecordsMut(transaction);
+            let mut records = RecordsMut::new(transaction);
             for index in group..(group + GROUP).min(count) {
                 let customer = Customer::parse(&(FIRST + index).to_string())?;
                 let found = Found { customer, contact: contact.clone() };

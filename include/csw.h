@@ -19,7 +19,7 @@
  *             A gate that was closed is recognised and answered with CSW_CODE_INVALID.
  * Fork        A gate opened before a fork and not used yet works in the parent and in every child. A store that was used before the fork
  *             answers CSW_CODE_FORKED in the child, through every gate: use it first after the fork. Closing such a gate there is harmless.
- * Blocking    csw_check, csw_decide, csw_submit_*, csw_poll and csw_*_rows never wait for a disk, a network, or another process. The first use of
+ * Blocking    csw_check, csw_decide, csw_instead_of, csw_choose, csw_due, csw_submit_*, csw_poll, csw_parcel_of and csw_*_rows never wait for a disk, a network, or another process. The first use of
  *             a gate in a process opens the store. csw_record, csw_ingest, csw_settle, csw_forget, csw_wait and csw_flush wait, within a bound;
  *             csw_report reads for as long as there are totals.
  * Panics      A fault inside the library is caught at its boundary and returned as CSW_CODE_INTERNAL; the host goes on.
@@ -36,6 +36,9 @@
 
 #define CSW_VERSION "0.1.0"
 
+
+// The largest body that is kept: a text has up to 4096 characters, an interactive message some kilobytes.
+#define BODY_MAX (64 << 10)
 
 // The call did what it says.
 #define CSW_OK 0
@@ -306,10 +309,79 @@ enum csw_by {
   CSW_BY_BASIS = 512,
 };
 
+// What is done about a billable template while its text could go out free-form for nothing.
+enum csw_prefer_free {
+  // Nothing.
+  CSW_PREFER_FREE_OFF = 1,
+  // It passes, and the decision says so.
+  CSW_PREFER_FREE_NOTE = 2,
+  // It is denied.
+  CSW_PREFER_FREE_REFUSE = 3,
+};
+
+// What kind of thing a step does.
+enum csw_step_kind {
+  // Answers that the window is closed. The last step of every branch.
+  CSW_STEP_KIND_BLOCK = 1,
+  // Sends an approved template that carries the text.
+  CSW_STEP_KIND_TEMPLATE = 2,
+  // Gives the text to another channel.
+  CSW_STEP_KIND_CHANNEL = 3,
+  // Keeps the message until the customer's next act.
+  CSW_STEP_KIND_PARK = 4,
+};
+
+// Why a step cannot serve a message; the next one is tried then.
+enum csw_unfit {
+  // Only a plain text can become a template's parameter or go another way.
+  CSW_UNFIT_NOT_TEXT = 1,
+  // The text is longer than the parameter may be.
+  CSW_UNFIT_TOO_LONG = 2,
+  // The catalogue does not know the template.
+  CSW_UNFIT_TEMPLATE_UNKNOWN = 3,
+  // The template is rejected, paused, disabled, or not yet approved.
+  CSW_UNFIT_TEMPLATE_NOT_APPROVED = 4,
+  // The template's category is none of those that the step allows, or nobody has named it.
+  CSW_UNFIT_CATEGORY_NOT_ALLOWED = 5,
+  // It would cost more than the step allows, or nobody can tell what it costs.
+  CSW_UNFIT_OVER_COST = 6,
+  // No phone number of the customer is known.
+  CSW_UNFIT_NO_PHONE_NUMBER = 7,
+  // The message is larger than what is kept.
+  CSW_UNFIT_TOO_LARGE = 8,
+  // The template would be denied itself.
+  CSW_UNFIT_DENIED = 9,
+};
+
+// What a Parcel is.
+enum csw_parcel_kind {
+  // A parked message.
+  CSW_PARCEL_KIND_PARKED = 1,
+  // The template that asks a customer with a new backlog to write.
+  CSW_PARCEL_KIND_NUDGE = 2,
+  // A message that the platform took and then refused: the closed branch is run for it.
+  CSW_PARCEL_KIND_REFUSED = 3,
+};
+
+// What became of a Parcel.
+enum csw_fate {
+  // The platform took it.
+  CSW_FATE_SENT = 1,
+  // The window is closed again: it waits for the customer's next act.
+  CSW_FATE_CLOSED = 2,
+  // It cannot be sent now (throttled, or the platform was not reached): it is tried again a little later.
+  CSW_FATE_LATER = 3,
+  // The platform refused it for good.
+  CSW_FATE_REFUSED = 4,
+  // Nobody can tell whether the platform took it: it is given up, since it must not go out twice.
+  CSW_FATE_LOST = 5,
+};
+
 // A gate: a configuration and its store. Opaque, and no address: never look behind it.
 //
 // Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
-// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_close.
+// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_instead_of,
+// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_close.
 typedef struct csw_gate csw_gate;
 
 // What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
@@ -368,6 +440,10 @@ typedef struct csw_decision {
   int32_t charge_reason;
   // A csw_no_amount: why there is no amount; 0 where there is one, or no price at all.
   int32_t no_amount;
+  // 1 when it is a billable template whose text could go out free-form for nothing, and the number asks to be told (prefer_free).
+  int32_t prefer_free;
+  // 1 when the body is to be given to csw_submit_keep once the platform has accepted it.
+  int32_t keep;
   // Must be ignored.
   int32_t reserved;
   // How many bytes of token are used.
@@ -384,6 +460,8 @@ typedef struct csw_decision {
   char currency[4];
   // The customer's market, such as india or rest_of_africa; empty where it cannot be told.
   char market[44];
+  // The customer, redacted, for logs; empty for none.
+  char customer[40];
   // What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
   uint8_t token[768];
 } csw_decision;
@@ -460,7 +538,67 @@ typedef struct csw_settings {
   int32_t mode;
   // 1 when the gateway may take the time from the header X-CSW-At.
   int32_t test_clock;
+  // A csw_prefer_free: what is done about billable templates whose text could go out free-form for nothing.
+  int32_t prefer_free;
+  // Must be ignored.
+  int32_t reserved;
+  // The file that holds the number's access token, for sends that the gateway makes by itself: read it anew for each. Empty for none.
+  char token_file[1008];
 } csw_settings;
+
+// What a step of the closed branch makes of a denied send. Set size before the call.
+typedef struct csw_instead {
+  // sizeof(csw_instead), set by the caller.
+  uint32_t size;
+  // A csw_step_kind.
+  int32_t kind;
+  // A csw_unfit: why the step cannot serve the send; 0 where it can. The next step is to be tried then.
+  int32_t unfit;
+  // Must be ignored.
+  int32_t reserved;
+  // The step as it is written in csw.toml, such as template:order_update; closed with a zero byte.
+  char step[80];
+  // Channels: where the gateway reaches it.
+  char location[256];
+  // Channels: the customer's phone number, its digits alone. Park: the customer as the send names them. Not for logs.
+  char to[592];
+  // Channels: a fresh id for the text.
+  char id[40];
+  // Templates: the decision about the body that is sent instead, to settle it with.
+  struct csw_decision decision;
+} csw_instead;
+
+// A parked message, or something else that is to be sent. Plain bytes: it may be copied. Set size before the call.
+typedef struct csw_parcel {
+  // sizeof(csw_parcel), set by the caller.
+  uint32_t size;
+  // A csw_parcel_kind; 0 where there is nothing to do.
+  int32_t kind;
+  // How many messages of the customer wait, this one among them.
+  uint32_t waiting;
+  // How many were given up for it.
+  uint32_t dropped;
+  // Its number.
+  uint64_t id;
+  // The business's phone number id as a number.
+  uint64_t business;
+  // The customer: a phone number, a user id, or group:<id>. Not for logs.
+  char customer[144];
+} csw_parcel;
+
+// The send that a workflow's request comes to. Set size before the call.
+typedef struct csw_choice {
+  // sizeof(csw_choice), set by the caller.
+  uint32_t size;
+  // A csw_state: the branch, open or closed.
+  int32_t branch;
+  // 1 where the request asks for a later moment: nothing is to be sent now, and then it is to be asked again.
+  int32_t forecast;
+  // Must be ignored.
+  int32_t reserved;
+  // The business's phone number id as a number.
+  uint64_t business;
+} csw_choice;
 
 // A row of a report. Fields that the report is not grouped by are 0.
 typedef struct csw_report_row {
@@ -498,6 +636,8 @@ typedef struct csw_report_row {
   int64_t stopped;
   // Sends and messages that the platform refused.
   int64_t refused;
+  // Parked messages that were given up.
+  int64_t dropped;
   // What the charges come to, in millionths of the currency's unit, rounded half to even.
   int64_t amount_micros;
   // The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
@@ -713,6 +853,115 @@ const char *csw_version(void);
 // The major version of the library's interface: refuse to go on when it is not CSW_ABI_VERSION.
 uint32_t csw_abi_version(void);
 
+// What the closed branch of a number makes of a denied send at its step of this index, counted from 0: call it with one index after the other until
+// a step can serve the send. The last step is always CSW_STEP_KIND_BLOCK.
+//
+// A template's new body (JSON, for the endpoint of messages), or a channel's text, is copied to text where it fits into capacity; length says how
+// long it is, also where it does not fit and nothing was copied: give 128 KiB. text may be NULL when capacity is 0.
+//
+// Errors: CSW_CODE_BODY and CSW_CODE_TOO_LARGE when the body cannot be read; CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_instead_of(const struct csw_gate *gate,
+                       const char *business,
+                       size_t business_length,
+                       const char *body,
+                       size_t body_length,
+                       int64_t at,
+                       uint32_t index,
+                       struct csw_instead *instead,
+                       char *text,
+                       size_t capacity,
+                       size_t *length,
+                       struct csw_error *error);
+
+// Parks a denied send until its customer's next act, and returns at once with a ticket for csw_poll; once that is CSW_OK, csw_parcel_of has its
+// number. body has at most 64 KiB. Blocks on nothing.
+//
+// Errors: CSW_CODE_BODY, CSW_CODE_TOO_LARGE, and as csw_submit_record.
+int32_t csw_submit_park(const struct csw_gate *gate,
+                        const char *business,
+                        size_t business_length,
+                        const char *body,
+                        size_t body_length,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+
+// Whether there is anything to take now (due is 1, else 0). One read of mapped memory, as cheap as csw_check.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_due(const struct csw_gate *gate, int32_t *due, struct csw_error *error);
+
+// Takes the next parked message that may go out at a moment (Unix ms, 0 for now), or something else to be sent, and returns at once with a ticket for
+// csw_poll; once that is CSW_OK, csw_parcel_of has it.
+//
+// Nothing is handed out twice. Say within a minute what became of it (csw_submit_return): a parked message of which nothing is heard for longer is
+// given up, and the customer's others wait for it until then. Blocks on nothing.
+//
+// Errors: as csw_submit_record.
+int32_t csw_submit_take(const struct csw_gate *gate,
+                        int64_t at,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+
+// What a ticket of csw_submit_park or csw_submit_take that is done is about; its kind is 0 where there is nothing to do. What is to be sent is copied
+// to body as csw_instead_of does with text.
+//
+// Errors: as csw_poll; CSW_CODE_INVALID while the ticket is not done.
+int32_t csw_parcel_of(const struct csw_gate *gate,
+                      uint64_t ticket,
+                      struct csw_parcel *parcel,
+                      char *body,
+                      size_t capacity,
+                      size_t *length,
+                      struct csw_error *error);
+
+// Says what became of a parcel that was taken: fate is a csw_fate. Returns at once with a ticket for csw_poll. Blocks on nothing.
+//
+// Errors: as csw_submit_record.
+int32_t csw_submit_return(const struct csw_gate *gate,
+                          const struct csw_parcel *parcel,
+                          int32_t fate,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+
+// Keeps the body of a send that the platform accepted until its delivery is heard of, so that the closed branch can be run for it should the platform
+// refuse it after all (131047). For decisions whose keep is 1. Returns at once with a ticket for csw_poll. Blocks on nothing.
+//
+// Errors: as csw_submit_record.
+int32_t csw_submit_keep(const struct csw_gate *gate,
+                        const struct csw_decision *decision,
+                        int32_t http_status,
+                        const char *response,
+                        size_t response_length,
+                        const char *body,
+                        size_t body_length,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+
+// Chooses one of the two sends of a workflow's request by the customer's window: {"business":, "customer":, "open": {...}, "closed": {...}}, with
+// "at" (Unix ms) for a later moment. at is the time to go by (Unix ms, 0 for now). The chosen send is copied to body as csw_instead_of does
+// with text; it is still to be decided about.
+//
+// Errors: CSW_CODE_BODY, naming the key at fault, and CSW_CODE_TOO_LARGE; CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_choose(const struct csw_gate *gate,
+                   const char *request,
+                   size_t request_length,
+                   int64_t at,
+                   struct csw_choice *choice,
+                   char *body,
+                   size_t capacity,
+                   size_t *length,
+                   struct csw_error *error);
+
+// What all processes of the host that share the store have done, in Prometheus's text format, copied to text as csw_instead_of does; 16 KiB are
+// enough.
+//
+// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
+int32_t csw_metrics(const struct csw_gate *gate,
+                    char *text,
+                    size_t capacity,
+                    size_t *length,
+                    struct csw_error *error);
+
 // Totals of the days on which from and to fall (Unix ms, both included; each number's days are those of its time zone), grouped by a sum of csw_by values.
 // Amounts of two currencies are never added up: rows are always grouped by currency.
 //
@@ -839,6 +1088,21 @@ const char *csw_no_amount_name(int32_t number);
 
 // The word for a csw_basis; NULL for other numbers.
 const char *csw_basis_name(int32_t number);
+
+// The word for a csw_prefer_free; NULL for other numbers.
+const char *csw_prefer_free_name(int32_t number);
+
+// The word for a csw_step_kind; NULL for other numbers.
+const char *csw_step_kind_name(int32_t number);
+
+// The word for a csw_unfit; NULL for other numbers.
+const char *csw_unfit_name(int32_t number);
+
+// The word for a csw_parcel_kind; NULL for other numbers.
+const char *csw_parcel_kind_name(int32_t number);
+
+// The word for a csw_fate; NULL for other numbers.
+const char *csw_fate_name(int32_t number);
 
 #ifdef __cplusplus
 }  // extern "C"

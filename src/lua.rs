@@ -7,10 +7,11 @@ use mlua::{IntoLua, IntoLuaMulti, Lua, MultiValue, Table, UserData, UserDataMeth
 
 use crate::error::{Code, Error, Result};
 use crate::gate::inquiry::Expiring;
+use crate::gate::parking::{Fate, Parcel, ParcelKind};
 use crate::gate::reader::Answer;
 use crate::gate::recorder::{Outcome, Report, Ticket};
 use crate::gate::report::{By, Row};
-use crate::gate::{Checked, Decided, Gate, Settings, Token};
+use crate::gate::{Checked, Chosen, Decided, Does, Gate, Instead, Settings, Token};
 use crate::party::{Business, Customer};
 use crate::rules::event::{Category, Class, EventKind};
 use crate::time::{Span, Timestamp};
@@ -98,10 +99,8 @@ impl UserData for Core {
             |lua, core, (token, status, body, at): (mlua::LuaString, f64, Option<mlua::LuaString>, Option<f64>)| {
                 let body = body.map(|body| body.as_bytes().to_vec()).unwrap_or_default();
                 let submit = || {
-                    let expected = || Error::invalid(format!("http_status is {status}; expected 100 to 999"));
-                    let status = Some(status as u16).filter(|status| (100..1000).contains(status));
-                    let token = Token::from_bytes(&token.as_bytes())?;
-                    core.gate()?.submit_settle(token, status.ok_or_else(expected)?, body, moment(at))
+                    let (token, status) = settled(&token, status)?;
+                    core.gate()?.submit_settle(token, status, body, moment(at))
                 };
                 answer(lua, submit().map(Ticket::number))
             },
@@ -132,6 +131,60 @@ impl UserData for Core {
             };
             answer(lua, submit().map(Ticket::number))
         });
+        methods.add_method(
+            "instead",
+            |lua, core, (business, body, at, index): (Value, mlua::LuaString, Option<f64>, f64)| {
+                let (business, at) = (text("business", &business)?, moment(at));
+                let instead =
+                    || core.gate()?.instead(Business::parse(&business)?, &body.as_bytes(), at, index as usize);
+                answer(lua, instead().map(|instead| InsteadTable(instead, at)))
+            },
+        );
+        methods.add_method("submit_park", |lua, core, (business, body): (Value, mlua::LuaString)| {
+            let business = text("business", &business)?;
+            let park = || core.gate()?.submit_park(Business::parse(&business)?, body.as_bytes().to_vec());
+            answer(lua, park().map(Ticket::number))
+        });
+        methods.add_method("submit_take", |lua, core, at: Option<f64>| {
+            answer(lua, core.gate().and_then(|gate| gate.submit_take(moment(at))).map(Ticket::number))
+        });
+        methods.add_method("parcel", |lua, core, ticket: f64| {
+            match core.gate().and_then(|gate| gate.parcel(Ticket::from_number(ticket as u64))) {
+                Ok(parcel) => parcel.map(|parcel| ParcelTable(Parcel::clone(&parcel))).into_lua_multi(lua),
+                Err(error) => fault(lua, &error),
+            }
+        });
+        methods.add_method("submit_return", |lua, core, (parcel, fate): (Table, String)| {
+            let string = |key| parcel.get::<Value>(key).and_then(|value| text(&format!("parcel.{key}"), &value));
+            let unknown = |what: &str, word: &str| {
+                mlua::Error::runtime(format!("csw: {what} is {word}, which is none of its words"))
+            };
+            let (kind, business, customer) = (string("kind")?, string("business")?, string("customer")?);
+            let kind = ParcelKind::from_word(&kind).ok_or_else(|| unknown("parcel.kind", &kind))?;
+            let fate = Fate::from_word(&fate).ok_or_else(|| unknown("fate", &fate))?;
+            let id = parcel.get::<f64>("id")? as u64;
+            let give_back = || {
+                let (business, customer) = (Business::parse(&business)?, Customer::parse(&customer)?);
+                core.gate()?.submit_return(kind, business, customer, id, fate)
+            };
+            answer(lua, give_back().map(Ticket::number))
+        });
+        methods.add_method(
+            "submit_keep",
+            |lua, core, (token, status, response, body): (mlua::LuaString, f64, mlua::LuaString, mlua::LuaString)| {
+                let keep = || {
+                    let (token, status) = settled(&token, status)?;
+                    core.gate()?.submit_keep(token, status, &response.as_bytes(), body.as_bytes().to_vec())
+                };
+                answer(lua, keep().map(Ticket::number))
+            },
+        );
+        methods.add_method("due", |lua, core, ()| answer(lua, core.gate().and_then(Gate::is_due)));
+        methods.add_method("choose", |lua, core, (request, at): (mlua::LuaString, Option<f64>)| {
+            let chosen = core.gate().and_then(|gate| gate.choose(&request.as_bytes(), moment(at)));
+            answer(lua, chosen.map(ChosenTable))
+        });
+        methods.add_method("metrics", |lua, core, ()| answer(lua, core.gate().and_then(Gate::metrics)));
         methods.add_method("report_rows", |lua, core, ticket: f64| {
             let found = core.gate().and_then(|gate| gate.answer(Ticket::from_number(ticket as u64)));
             answer(
@@ -206,6 +259,13 @@ fn submit_record(core: &Core, event: &Table) -> mlua::Result<Result<Ticket>> {
         code: code.map(|code| code as i64).filter(|code| *code != 0),
     };
     Ok(core.gate().and_then(|gate| gate.submit_record(record::event(stated)?)))
+}
+
+/// The token of a decision that is settled, and the status that the platform answered with.
+fn settled(token: &mlua::LuaString, status: f64) -> Result<(Token, u16)> {
+    let expected = || Error::invalid(format!("http_status is {status}; expected 100 to 999"));
+    let status = Some(status as u16).filter(|status| (100..1000).contains(status)).ok_or_else(expected)?;
+    Ok((Token::from_bytes(&token.as_bytes())?, status))
 }
 
 fn settings(core: &Core, business: Option<&str>) -> Result<SettingsTable> {
@@ -284,7 +344,7 @@ struct DecisionTable(Decided, Timestamp);
 
 impl IntoLua for DecisionTable {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        let Decided { decision, token } = self.0;
+        let Decided { decision, customer, keep, token } = self.0;
         let token = token.to_bytes().map_err(mistake)?;
         let table = lua.create_table()?;
         table.set("verdict", decision.verdict.word())?;
@@ -303,10 +363,73 @@ impl IntoLua for DecisionTable {
         table.set("currency", decision.cost.currency.map(|currency| currency.to_string()))?;
         table.set("market", decision.cost.market.map(|market| market.word()))?;
         table.set("no_amount", decision.cost.no_amount.map(|why| why.word()))?;
+        table.set("prefer_free", decision.prefer_free)?;
+        table.set("keep", keep)?;
+        table.set("customer", customer.map(|customer| format!("{customer:?}")))?;
         table.set("branch", decision.branch.word())?;
         table.set("token", lua.create_string(token)?)?;
         let window = Checked { window: decision.window, branch: decision.branch };
         table.set("window", WindowTable(window, self.1))?;
+        table.into_lua(lua)
+    }
+}
+
+struct InsteadTable(Instead, Timestamp);
+
+impl IntoLua for InsteadTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Instead { kind, step, does } = self.0;
+        let table = lua.create_table()?;
+        table.set("kind", kind.word())?;
+        table.set("step", step)?;
+        match does {
+            Ok(Does::Template { body, decided }) => {
+                table.set("body", lua.create_string(body)?)?;
+                table.set("decision", DecisionTable(*decided, self.1))?;
+            }
+            Ok(Does::Channel { location, to, text, id }) => {
+                table.set("location", location)?;
+                table.set("to", to)?;
+                table.set("text", text)?;
+                table.set("id", id)?;
+            }
+            Ok(Does::Park { to }) => table.set("to", to)?,
+            Ok(Does::Block) => {}
+            Err(unfit) => table.set("unfit", unfit.word())?,
+        }
+        table.into_lua(lua)
+    }
+}
+
+struct ParcelTable(Parcel);
+
+impl IntoLua for ParcelTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Parcel { kind, id, business, customer, waiting, dropped, body } = self.0;
+        let table = lua.create_table()?;
+        table.set("kind", kind.word())?;
+        table.set("id", id)?;
+        table.set("business", business.to_string())?;
+        table.set("customer", customer.written())?;
+        table.set("waiting", waiting)?;
+        table.set("dropped", dropped)?;
+        if !body.0.is_empty() {
+            table.set("body", lua.create_string(body.0)?)?;
+        }
+        table.into_lua(lua)
+    }
+}
+
+struct ChosenTable(Chosen);
+
+impl IntoLua for ChosenTable {
+    fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
+        let Chosen { business, branch, is_forecast, body } = self.0;
+        let table = lua.create_table()?;
+        table.set("business", business.to_string())?;
+        table.set("branch", branch.word())?;
+        table.set("forecast", is_forecast)?;
+        table.set("body", lua.create_string(body)?)?;
         table.into_lua(lua)
     }
 }
@@ -353,6 +476,7 @@ impl IntoLua for RowTable {
         table.set("unpriced", row.unpriced)?;
         table.set("stopped", row.stopped)?;
         table.set("refused", row.refused)?;
+        table.set("dropped", row.dropped)?;
         table.set("amount", row.amount.to_string())?;
         table.into_lua(lua)
     }
@@ -378,6 +502,8 @@ impl IntoLua for SettingsTable {
         table.set("fail", self.0.fail.word())?;
         table.set("mode", self.0.mode.word())?;
         table.set("test_clock", self.0.test_clock)?;
+        table.set("prefer_free", self.0.prefer_free.word())?;
+        table.set("token_file", self.0.token_file.as_deref().and_then(Path::to_str))?;
         table.into_lua(lua)
     }
 }

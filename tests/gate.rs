@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use csw::error::{Code, Error, Result};
 use csw::gate::Gate;
-use csw::gate::apply::{self, Applying};
+use csw::gate::apply::{Applying, Sweep};
+use csw::gate::metrics::Metrics;
 use csw::gate::recorder::{Job, Outcome, Recorder, Report, Ticket};
 use csw::gate::report::By;
 use csw::party::{Business, Customer};
@@ -21,7 +22,7 @@ use csw::rules::decision::Verdict;
 use csw::rules::event::{Category, EventKind};
 use csw::rules::window::{Reason, State};
 use csw::store::memory::MemoryStore;
-use csw::store::{Read, Records, RecordsMut, Store, Table};
+use csw::store::{Read, Records, RecordsMut, Store, Table, Write};
 use csw::time::{Day, Span, Timestamp, Zone};
 use csw::wire::record::{self, Stated};
 use csw::wire::send::Endpoint;
@@ -73,7 +74,8 @@ impl Job for Told {
 }
 
 fn recorder(store: &Arc<MemoryStore>) -> Recorder {
-    Recorder::start(Arc::clone(store) as Arc<dyn Store>, Span::hours(24 * 35)).unwrap()
+    let metrics = Arc::new(Metrics::open(None).unwrap());
+    Recorder::start(Arc::clone(store) as Arc<dyn Store>, metrics, Span::hours(24 * 35)).unwrap()
 }
 
 /// Holds the recorder at a job until what this returns is dropped.
@@ -363,7 +365,7 @@ fn ids_are_forgotten_after_the_retention_and_not_before() {
     let apply = |id: &'static str| {
         let mut applied = None;
         let written = store.write(&mut |transaction| {
-            let (records, policy) = (&mut RecordsMut(transaction), config.default_policy());
+            let (records, policy) = (&mut RecordsMut::new(transaction), config.default_policy());
             let mut applying = Applying { records, policy, fold_numbers: true, now: recorded_at };
             applied = Some(applying.event(&record::event(act(id)).unwrap())?);
             Ok(())
@@ -371,10 +373,10 @@ fn ids_are_forgotten_after_the_retention_and_not_before() {
         written.map(|()| applied.unwrap().repeated).unwrap()
     };
     let sweep = |older_than| {
-        let mut cursor = Vec::new();
-        store
-            .write(&mut |transaction| apply::sweep(&mut RecordsMut(transaction), &mut cursor, older_than, 100))
-            .unwrap();
+        let work = &mut |transaction: &mut dyn Write| {
+            Sweep::default().run(&mut RecordsMut::new(transaction), older_than, Span::millis(0), 100)
+        };
+        store.write(work).unwrap();
     };
     assert_eq!(["one", "two", "one"].map(apply), [false, false, true]);
     sweep(recorded_at);
@@ -390,7 +392,7 @@ fn a_sweep_looks_at_a_few_entries_at_a_time_and_comes_round_to_all() {
     let old = hours_ago(24 * 40);
     let put = store.write(&mut |transaction| {
         for index in 0..50 {
-            let (records, policy) = (&mut RecordsMut(transaction), config.default_policy());
+            let (records, policy) = (&mut RecordsMut::new(transaction), config.default_policy());
             let id = format!("wamid.{index}");
             let event = Stated { id: Some(&id), category: Some(Category::Utility), ..business_message(old) };
             Applying { records, policy, fold_numbers: true, now: old }.event(&record::event(event).unwrap())?;
@@ -399,11 +401,12 @@ fn a_sweep_looks_at_a_few_entries_at_a_time_and_comes_round_to_all() {
     });
     put.unwrap();
     assert_eq!((count(&store, Table::Messages), count(&store, Table::Ids)), (50, 50));
-    let mut cursor = Vec::new();
+    let mut sweep = Sweep::default();
     for left in [40, 30, 20, 10, 0] {
-        store
-            .write(&mut |transaction| apply::sweep(&mut RecordsMut(transaction), &mut cursor, hours_ago(0), 10))
-            .unwrap();
+        let work = &mut |transaction: &mut dyn Write| {
+            sweep.run(&mut RecordsMut::new(transaction), hours_ago(0), Span::millis(0), 10)
+        };
+        store.write(work).unwrap();
         assert_eq!((count(&store, Table::Messages), count(&store, Table::Ids)), (left, left));
     }
     assert!(count(&store, Table::Ledger) > 0, "the ledger stays");

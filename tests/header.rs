@@ -18,8 +18,10 @@ fn header() -> String {
         "src/rules/rate.rs",
         "src/rules/ledger.rs",
         "src/rules/decision.rs",
-        "src/gate/config.rs",
+        "src/gate/config/mod.rs",
         "src/gate/report.rs",
+        "src/gate/parking.rs",
+        "src/rules/closed.rs",
         "src/capi/structs.rs",
         "src/capi/mod.rs",
     ];

@@ -475,7 +475,7 @@ impl World {
         let event = Event { business: shop(), customer: customer(0), also: Vec::new(), at, id: Some(id.into()), what };
         let mut applied = None;
         let written = self.store.write(&mut |transaction| {
-            let records = &mut RecordsMut(transaction);
+            let records = &mut RecordsMut::new(transaction);
             let mut applying = Applying { records, policy: &self.policy, fold_numbers: true, now: at };
             applied = Some(applying.event(&event)?);
             Ok(())

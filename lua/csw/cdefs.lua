@@ -132,6 +132,40 @@ enum csw_by {
   CSW_BY_CURRENCY = 256,
   CSW_BY_BASIS = 512,
 };
+enum csw_prefer_free {
+  CSW_PREFER_FREE_OFF = 1,
+  CSW_PREFER_FREE_NOTE = 2,
+  CSW_PREFER_FREE_REFUSE = 3,
+};
+enum csw_step_kind {
+  CSW_STEP_KIND_BLOCK = 1,
+  CSW_STEP_KIND_TEMPLATE = 2,
+  CSW_STEP_KIND_CHANNEL = 3,
+  CSW_STEP_KIND_PARK = 4,
+};
+enum csw_unfit {
+  CSW_UNFIT_NOT_TEXT = 1,
+  CSW_UNFIT_TOO_LONG = 2,
+  CSW_UNFIT_TEMPLATE_UNKNOWN = 3,
+  CSW_UNFIT_TEMPLATE_NOT_APPROVED = 4,
+  CSW_UNFIT_CATEGORY_NOT_ALLOWED = 5,
+  CSW_UNFIT_OVER_COST = 6,
+  CSW_UNFIT_NO_PHONE_NUMBER = 7,
+  CSW_UNFIT_TOO_LARGE = 8,
+  CSW_UNFIT_DENIED = 9,
+};
+enum csw_parcel_kind {
+  CSW_PARCEL_KIND_PARKED = 1,
+  CSW_PARCEL_KIND_NUDGE = 2,
+  CSW_PARCEL_KIND_REFUSED = 3,
+};
+enum csw_fate {
+  CSW_FATE_SENT = 1,
+  CSW_FATE_CLOSED = 2,
+  CSW_FATE_LATER = 3,
+  CSW_FATE_REFUSED = 4,
+  CSW_FATE_LOST = 5,
+};
 typedef struct csw_gate csw_gate;
 typedef struct csw_error {
   uint32_t size;
@@ -161,6 +195,8 @@ typedef struct csw_decision {
   int32_t charge;
   int32_t charge_reason;
   int32_t no_amount;
+  int32_t prefer_free;
+  int32_t keep;
   int32_t reserved;
   uint32_t token_length;
   struct csw_window window;
@@ -169,6 +205,7 @@ typedef struct csw_decision {
   char highest[40];
   char currency[4];
   char market[44];
+  char customer[40];
   uint8_t token[768];
 } csw_decision;
 typedef struct csw_event {
@@ -207,7 +244,37 @@ typedef struct csw_settings {
   int32_t fail;
   int32_t mode;
   int32_t test_clock;
+  int32_t prefer_free;
+  int32_t reserved;
+  char token_file[1008];
 } csw_settings;
+typedef struct csw_instead {
+  uint32_t size;
+  int32_t kind;
+  int32_t unfit;
+  int32_t reserved;
+  char step[80];
+  char location[256];
+  char to[592];
+  char id[40];
+  struct csw_decision decision;
+} csw_instead;
+typedef struct csw_parcel {
+  uint32_t size;
+  int32_t kind;
+  uint32_t waiting;
+  uint32_t dropped;
+  uint64_t id;
+  uint64_t business;
+  char customer[144];
+} csw_parcel;
+typedef struct csw_choice {
+  uint32_t size;
+  int32_t branch;
+  int32_t forecast;
+  int32_t reserved;
+  uint64_t business;
+} csw_choice;
 typedef struct csw_report_row {
   uint32_t size;
   int32_t message_class;
@@ -226,6 +293,7 @@ typedef struct csw_report_row {
   int64_t unpriced;
   int64_t stopped;
   int64_t refused;
+  int64_t dropped;
   int64_t amount_micros;
   char day[16];
   char currency[4];
@@ -323,6 +391,65 @@ int32_t csw_settings_of(const struct csw_gate *gate,
                         struct csw_error *error);
 const char *csw_version(void);
 uint32_t csw_abi_version(void);
+int32_t csw_instead_of(const struct csw_gate *gate,
+                       const char *business,
+                       size_t business_length,
+                       const char *body,
+                       size_t body_length,
+                       int64_t at,
+                       uint32_t index,
+                       struct csw_instead *instead,
+                       char *text,
+                       size_t capacity,
+                       size_t *length,
+                       struct csw_error *error);
+int32_t csw_submit_park(const struct csw_gate *gate,
+                        const char *business,
+                        size_t business_length,
+                        const char *body,
+                        size_t body_length,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+int32_t csw_due(const struct csw_gate *gate, int32_t *due, struct csw_error *error);
+int32_t csw_submit_take(const struct csw_gate *gate,
+                        int64_t at,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+int32_t csw_parcel_of(const struct csw_gate *gate,
+                      uint64_t ticket,
+                      struct csw_parcel *parcel,
+                      char *body,
+                      size_t capacity,
+                      size_t *length,
+                      struct csw_error *error);
+int32_t csw_submit_return(const struct csw_gate *gate,
+                          const struct csw_parcel *parcel,
+                          int32_t fate,
+                          uint64_t *ticket,
+                          struct csw_error *error);
+int32_t csw_submit_keep(const struct csw_gate *gate,
+                        const struct csw_decision *decision,
+                        int32_t http_status,
+                        const char *response,
+                        size_t response_length,
+                        const char *body,
+                        size_t body_length,
+                        uint64_t *ticket,
+                        struct csw_error *error);
+int32_t csw_choose(const struct csw_gate *gate,
+                   const char *request,
+                   size_t request_length,
+                   int64_t at,
+                   struct csw_choice *choice,
+                   char *body,
+                   size_t capacity,
+                   size_t *length,
+                   struct csw_error *error);
+int32_t csw_metrics(const struct csw_gate *gate,
+                    char *text,
+                    size_t capacity,
+                    size_t *length,
+                    struct csw_error *error);
 int32_t csw_report(const struct csw_gate *gate,
                    int64_t from,
                    int64_t to,
@@ -386,6 +513,11 @@ const char *csw_mode_name(int32_t number);
 const char *csw_fail_name(int32_t number);
 const char *csw_no_amount_name(int32_t number);
 const char *csw_basis_name(int32_t number);
+const char *csw_prefer_free_name(int32_t number);
+const char *csw_step_kind_name(int32_t number);
+const char *csw_unfit_name(int32_t number);
+const char *csw_parcel_kind_name(int32_t number);
+const char *csw_fate_name(int32_t number);
   ]])
 end
 

@@ -156,7 +156,7 @@ function STEPS.park(gate, send, step, action, hands)
     return false, "the gateway cannot wait for the disk"
   end
 
-  local ticket, message = gate:submit_park(send.business, send.body, send.at)
+  local ticket, message = gate:submit_park(send.business, send.body)
   if not ticket then
     return false, message
   end
@@ -167,7 +167,7 @@ function STEPS.park(gate, send, step, action, hands)
     return false, result or state
   end
 
-  return taken(action, 202, step.to, "csw.parked." .. json_number(gate:parked(ticket).id), "parked")
+  return taken(action, 202, step.to, "csw.parked." .. json_number(gate:parcel(ticket).id), "parked")
 end
 
 
@@ -207,7 +207,7 @@ end
 
 -- What became of a parked message, by the answer to its send. The guard's own word comes first; where nobody can tell
 -- whether the platform has it, it is given up, since a message must not go out twice.
-local function outcome_of(status, headers, body)
+local function fate_of(status, headers, body)
   if not status then
     return "lost"
   end
@@ -257,33 +257,33 @@ function _M.drain(gate, gateway, hands, at)
   local sent, log = 0, {}
   while true do
     local ticket = gate:submit_take(at)
-    local message = ticket and hands.await(ticket) == "done" and gate:parked(ticket)
-    if not message or not message.body then
+    local parcel = ticket and hands.await(ticket) == "done" and gate:parcel(ticket)
+    if not parcel then
       return sent, log
     end
 
     local send = {
       gateway = gateway,
-      business = message.business,
-      body = message.body,
+      business = parcel.business,
+      body = parcel.body,
       at = at,
       endpoint = "messages",
-      parked = message.kind == "parked",
+      parked = parcel.kind == "parked",
     }
-    local outcome
-    if message.kind == "refused" then
+    local fate
+    if parcel.kind == "refused" then
       local action
-      outcome, action = again(gate, send, hands)
+      fate, action = again(gate, send, hands)
       log[#log + 1] = log_line(send, action)
 
     else
-      outcome = outcome_of(hands.send(send, gate:settings(message.business).token_file))
-      log[#log + 1] = format('{"gateway":"%s","business":"%s","%s":%s,"outcome":"%s"}', gateway, message.business,
-        message.kind, json_number(message.id), outcome)
+      fate = fate_of(hands.send(send, gate:settings(parcel.business).token_file))
+      log[#log + 1] = format('{"gateway":"%s","business":"%s","parcel":"%s","id":%s,"fate":"%s"}', gateway,
+        parcel.business, parcel.kind, json_number(parcel.id), fate)
     end
 
-    sent = sent + (outcome == "sent" and 1 or 0)
-    ticket = gate:submit_return(message.id, outcome, at)
+    sent = sent + (fate == "sent" and 1 or 0)
+    ticket = gate:submit_return(parcel, fate)
     if not ticket or hands.await(ticket) ~= "done" then
       return sent, log
     end

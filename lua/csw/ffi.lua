@@ -86,9 +86,15 @@ local NO_AMOUNTS = words(C.csw_no_amount_name)
 local BASES = words(C.csw_basis_name)
 local MODES = words(C.csw_mode_name)
 local FAILS = words(C.csw_fail_name)
+local PREFER_FREE = words(C.csw_prefer_free_name)
+local STEP_KINDS = words(C.csw_step_kind_name)
+local UNFITS = words(C.csw_unfit_name)
+local PARCEL_KINDS = words(C.csw_parcel_kind_name)
 local KIND_NUMBERS = numbers(C.csw_event_kind_name)
 local CLASS_NUMBERS = numbers(C.csw_class_name)
 local CATEGORY_NUMBERS = numbers(C.csw_category_name)
+local PARCEL_KIND_NUMBERS = numbers(C.csw_parcel_kind_name)
+local FATE_NUMBERS = numbers(C.csw_fate_name)
 
 
 -- Results and errors are read before anything else runs, so one of each serves every call.
@@ -105,9 +111,13 @@ local decision = sized("struct csw_decision")
 local recorded = sized("struct csw_recorded")
 local settings = sized("struct csw_settings")
 local settled = sized("struct csw_decision")
+local instead = sized("struct csw_instead")
+local parcel = sized("struct csw_parcel")
+local choice = sized("struct csw_choice")
 local ticket_out = ffi_new("uint64_t[1]")
 local gate_out = ffi_new("struct csw_gate *[1]")
 local count_out = ffi_new("size_t[1]")
+local due_out = ffi_new("int32_t[1]")
 local TOKEN_MAX = ffi_sizeof(settled.token)
 
 
@@ -142,6 +152,22 @@ local function text_or_nil(array)
 end
 
 
+-- A business's number as its digits.
+local function id(number)
+  return number ~= 0 and (tostring(number):gsub("ULL$", "")) or nil
+end
+
+
+-- The number of its digits, all 64 bits of it.
+local function number_of(digits)
+  local number = 0ULL
+  for digit in digits:gmatch("%d") do
+    number = number * 10 + tonumber(digit)
+  end
+  return number
+end
+
+
 local function or_nil(number)
   number = tonumber(number)
   return number ~= 0 and number or nil
@@ -165,6 +191,34 @@ local function window_table(from)
     last_act = or_nil(from.last_act),
     free_entry_expires_at = or_nil(from.free_entry_expires_at),
     remaining = tonumber(from.remaining_ms),
+  }
+end
+
+
+local function decision_table(from)
+  return {
+    verdict = VERDICTS[from.verdict],
+    would_deny = from.would_deny ~= 0,
+    reason = REASONS[from.reason],
+    class = CLASSES[from.message_class],
+    category = CATEGORIES[from.category] or nil,
+    estimated = from.estimated ~= 0,
+    conversation = CONVERSATIONS[from.conversation],
+    conversation_category = CONVERSATION_CATEGORIES[from.conversation_category] or nil,
+    charge = CHARGES[from.charge] or nil,
+    charge_reason = CHARGE_REASONS[from.charge_reason] or nil,
+    amount = text_or_nil(from.amount),
+    lowest = text_or_nil(from.lowest),
+    highest = text_or_nil(from.highest),
+    currency = text_or_nil(from.currency),
+    market = text_or_nil(from.market),
+    no_amount = NO_AMOUNTS[from.no_amount] or nil,
+    prefer_free = from.prefer_free ~= 0,
+    keep = from.keep ~= 0,
+    customer = text_or_nil(from.customer),
+    branch = STATES[from.window.branch],
+    window = window_table(from.window),
+    token = ffi_string(from.token, from.token_length),
   }
 end
 
@@ -217,27 +271,83 @@ function Core:decide(business, body, at, endpoint)
   if status ~= C_OK then
     return fault(status)
   end
+  return decision_table(decision)
+end
+
+
+-- Room for what the library copies out: a body, a text, the metrics. Doubled where something does not fit.
+local room, room_size
+
+
+local function copied(work)
+  if not room then
+    room_size = 65536
+    room = ffi_new("char[?]", room_size)
+  end
+
+  while true do
+    local status = work(room, room_size, count_out)
+    local length = tonumber(count_out[0])
+    if status ~= C_OK or length <= room_size then
+      return status, length
+    end
+    room_size = 2 * length
+    room = ffi_new("char[?]", room_size)
+  end
+end
+
+
+function Core:instead(business, body, at, index)
+  business, body = text(business, "business"), text(body, "body")
+  local status, length = copied(function(out, size, count)
+    return C.csw_instead_of(self.gate, business, #business, body, #body, moment(at), index, instead, out, size, count,
+                            err)
+  end)
+  if status ~= C_OK then
+    return fault(status)
+  end
+
+  local kind = STEP_KINDS[instead.kind]
+  local serves = instead.unfit == 0
   return {
-    verdict = VERDICTS[decision.verdict],
-    would_deny = decision.would_deny ~= 0,
-    reason = REASONS[decision.reason],
-    class = CLASSES[decision.message_class],
-    category = CATEGORIES[decision.category] or nil,
-    estimated = decision.estimated ~= 0,
-    conversation = CONVERSATIONS[decision.conversation],
-    conversation_category = CONVERSATION_CATEGORIES[decision.conversation_category] or nil,
-    charge = CHARGES[decision.charge] or nil,
-    charge_reason = CHARGE_REASONS[decision.charge_reason] or nil,
-    amount = text_or_nil(decision.amount),
-    lowest = text_or_nil(decision.lowest),
-    highest = text_or_nil(decision.highest),
-    currency = text_or_nil(decision.currency),
-    market = text_or_nil(decision.market),
-    no_amount = NO_AMOUNTS[decision.no_amount] or nil,
-    branch = STATES[decision.window.branch],
-    window = window_table(decision.window),
-    token = ffi_string(decision.token, decision.token_length),
+    kind = kind,
+    step = ffi_string(instead.step),
+    unfit = UNFITS[instead.unfit] or nil,
+    body = serves and kind == "template" and ffi_string(room, length) or nil,
+    decision = serves and kind == "template" and decision_table(instead.decision) or nil,
+    text = serves and kind == "channel" and ffi_string(room, length) or nil,
+    location = text_or_nil(instead.location),
+    to = text_or_nil(instead.to),
+    id = text_or_nil(instead.id),
   }
+end
+
+
+function Core:choose(request, at)
+  request = text(request, "request")
+  local status, length = copied(function(out, size, count)
+    return C.csw_choose(self.gate, request, #request, moment(at), choice, out, size, count, err)
+  end)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return {
+    business = id(choice.business),
+    branch = STATES[choice.branch],
+    forecast = choice.forecast ~= 0,
+    body = ffi_string(room, length),
+  }
+end
+
+
+function Core:metrics()
+  local status, length = copied(function(out, size, count)
+    return C.csw_metrics(self.gate, out, size, count, err)
+  end)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return ffi_string(room, length)
 end
 
 
@@ -256,14 +366,14 @@ function Core:submit_record(event)
 
   -- Strings stay referenced here for as long as the struct points into them.
   local business, customer = text(event.business, "event.business"), text(event.customer, "event.customer")
-  local id = event.id ~= nil and text(event.id, "event.id") or ""
+  local message_id = event.id ~= nil and text(event.id, "event.id") or ""
   local template = event.template ~= nil and text(event.template, "event.template") or ""
   local language = event.language ~= nil and text(event.language, "event.language") or ""
   local struct = sized("struct csw_event")
   struct.kind = word_number(KIND_NUMBERS, event.kind or error("csw: event.kind is missing", 2), "event.kind")
   struct.business, struct.business_length = business, #business
   struct.customer, struct.customer_length = customer, #customer
-  struct.id, struct.id_length = id, #id
+  struct.id, struct.id_length = message_id, #message_id
   struct.template_name, struct.template_name_length = template, #template
   struct.template_language, struct.template_language_length = language, #language
   struct.at = moment(event.at)
@@ -281,15 +391,86 @@ function Core:submit_ingest(bytes, signature, at)
 end
 
 
-function Core:submit_settle(token, http_status, response, at)
-  token, response = text(token, "token"), response ~= nil and text(response, "response") or ""
+-- Puts a token where the library reads it.
+local function settling(token)
   if #token > TOKEN_MAX then
-    return nil, "the token is not one that a decision gave", "invalid"
+    return false
   end
   ffi.copy(settled.token, token, #token)
   settled.token_length = #token
+  return true
+end
+
+
+function Core:submit_settle(token, http_status, response, at)
+  token, response = text(token, "token"), response ~= nil and text(response, "response") or ""
+  if not settling(token) then
+    return nil, "the token is not one that a decision gave", "invalid"
+  end
   return submitted(C.csw_submit_settle(self.gate, settled, http_status, response, #response, moment(at),
                                        ticket_out, err))
+end
+
+
+function Core:submit_park(business, body)
+  business, body = text(business, "business"), text(body, "body")
+  return submitted(C.csw_submit_park(self.gate, business, #business, body, #body, ticket_out, err))
+end
+
+
+function Core:submit_take(at)
+  return submitted(C.csw_submit_take(self.gate, moment(at), ticket_out, err))
+end
+
+
+function Core:parcel(ticket)
+  local status, length = copied(function(out, size, count)
+    return C.csw_parcel_of(self.gate, ticket, parcel, out, size, count, err)
+  end)
+  if status ~= C_OK then
+    return fault(status)
+  end
+
+  local kind = PARCEL_KINDS[parcel.kind]
+  return kind and {
+    kind = kind,
+    id = tonumber(parcel.id),
+    business = id(parcel.business),
+    customer = ffi_string(parcel.customer),
+    waiting = parcel.waiting,
+    dropped = parcel.dropped,
+    body = length > 0 and ffi_string(room, length) or nil,
+  } or nil
+end
+
+
+function Core:submit_return(back, fate)
+  local customer = text(back.customer, "parcel.customer")
+  parcel.kind = word_number(PARCEL_KIND_NUMBERS, back.kind, "parcel.kind")
+  parcel.id = back.id
+  parcel.business = number_of(text(back.business, "parcel.business"))
+  ffi.fill(parcel.customer, ffi_sizeof(parcel.customer))
+  ffi.copy(parcel.customer, customer, math.min(#customer, ffi_sizeof(parcel.customer) - 1))
+  return submitted(C.csw_submit_return(self.gate, parcel, word_number(FATE_NUMBERS, fate, "fate"), ticket_out, err))
+end
+
+
+function Core:submit_keep(token, http_status, response, body)
+  token, response, body = text(token, "token"), text(response, "response"), text(body, "body")
+  if not settling(token) then
+    return nil, "the token is not one that a decision gave", "invalid"
+  end
+  return submitted(C.csw_submit_keep(self.gate, settled, http_status, response, #response, body, #body, ticket_out,
+                                     err))
+end
+
+
+function Core:due()
+  local status = C.csw_due(self.gate, due_out, err)
+  if status ~= C_OK then
+    return fault(status)
+  end
+  return due_out[0] ~= 0
 end
 
 
@@ -337,11 +518,6 @@ function Core:submit_forget(customer, business)
 end
 
 
-local function id(number)
-  return number ~= 0 and tostring(number):gsub("ULL$", "") or nil
-end
-
-
 local function report_row(row)
   return {
     day = text_or_nil(row.day),
@@ -362,6 +538,7 @@ local function report_row(row)
     unpriced = tonumber(row.unpriced),
     stopped = tonumber(row.stopped),
     refused = tonumber(row.refused),
+    dropped = tonumber(row.dropped),
     amount = ffi_string(row.amount),
   }
 end
@@ -413,7 +590,13 @@ function Core:settings(business)
   if status ~= C_OK then
     return fault(status)
   end
-  return { fail = FAILS[settings.fail], mode = MODES[settings.mode], test_clock = settings.test_clock ~= 0 }
+  return {
+    fail = FAILS[settings.fail],
+    mode = MODES[settings.mode],
+    test_clock = settings.test_clock ~= 0,
+    prefer_free = PREFER_FREE[settings.prefer_free],
+    token_file = text_or_nil(settings.token_file),
+  }
 end
 
 

@@ -49,9 +49,32 @@ end
 ---@field currency string? that the number is billed in
 ---@field market string? the customer's
 ---@field no_amount string? why a billable send has no amount
+---@field prefer_free boolean a billable template whose text could go out free-form for nothing
+---@field keep boolean give the body to submit_keep once the platform has accepted it
+---@field customer string? redacted, for logs
 ---@field branch "open"|"closed"
 ---@field window csw.Window
 ---@field token string what settling the send needs: bytes, not for logs
+
+---@class csw.Instead
+---@field kind "block"|"template"|"channel"|"park"
+---@field step string as csw.toml writes it, such as "template:order_update"
+---@field unfit string? why it cannot serve the send: the next step is to be tried
+---@field body string? of a template: what to send instead
+---@field decision csw.Decision? about it
+---@field location string? of a channel: where the gateway reaches it
+---@field text string? of a channel
+---@field to string? of a channel: the customer's phone number; of park: the customer as the send names them
+---@field id string? of a channel: a fresh id for the text
+
+---@class csw.Parcel
+---@field kind "parked"|"nudge"|"refused"
+---@field id integer
+---@field business string
+---@field customer string not for logs
+---@field waiting integer how many messages of the customer wait, this one among them
+---@field dropped integer how many were given up for it
+---@field body string? what to send
 
 ---@class csw.Event
 ---@field kind "customer_message"|"customer_call"|"call_accepted"|"business_message"|"sent"|"delivered"|"read"|"failed"
@@ -410,11 +433,126 @@ end
 
 --- What a gateway needs to know of the configuration of a number.
 ---@param business string?
----@return { fail: "open"|"closed", mode: "enforce"|"monitor"|"off", test_clock: boolean }?
+---@return { fail: "open"|"closed", mode: "enforce"|"monitor"|"off", test_clock: boolean, prefer_free: string,
+---  token_file: string? }?
 ---@return string? message
 ---@return string? code
 function Gate:settings(business)
   return self.core:settings(business)
+end
+
+
+--- What the closed branch of a number makes of a denied send at its step of this index, counted from 0. The last step
+--- is always "block".
+---@return csw.Instead?
+---@return string? message
+---@return string? code
+function Gate:instead(business, body, at, index)
+  return self.core:instead(business, body, at, index or 0)
+end
+
+
+--- Parks a denied send until its customer's next act, and returns at once; `parcel` tells its number once the ticket is
+--- done.
+---@return integer? ticket
+---@return string? message
+---@return string? code
+function Gate:submit_park(business, body)
+  return self.core:submit_park(business, body)
+end
+
+
+--- Parks a denied send and returns once it is on disk.
+---@return csw.Parcel?
+---@return string? message
+---@return string? code
+function Gate:park(business, body)
+  local why = cannot_wait()
+  if why then
+    return nil, why, "invalid"
+  end
+  local ticket, message, code = self.core:submit_park(business, body)
+  local done
+  done, message, code = committed(self, ticket, message, code)
+  if not done then
+    return nil, message, code
+  end
+  return self.core:parcel(ticket)
+end
+
+
+--- Whether there is anything to take now: as cheap as `check`.
+---@return boolean?
+---@return string? message
+---@return string? code
+function Gate:due()
+  return self.core:due()
+end
+
+
+--- Takes the next parked message that may go out, or something else to be sent; `parcel` has it once that is done.
+--- Nothing is handed out twice: say within a minute what became of it.
+---@param at integer?
+---@return integer? ticket
+---@return string? message
+---@return string? code
+function Gate:submit_take(at)
+  return self.core:submit_take(at)
+end
+
+
+--- What a ticket of `submit_park` or `submit_take` that is done is about; nil where there is nothing to do.
+---@param ticket integer
+---@return csw.Parcel?
+---@return string? message
+---@return string? code
+function Gate:parcel(ticket)
+  return self.core:parcel(ticket)
+end
+
+
+--- Says what became of a parcel that was taken.
+---@param parcel csw.Parcel
+---@param fate "sent"|"closed"|"later"|"refused"|"lost"
+---@return integer? ticket
+---@return string? message
+---@return string? code
+function Gate:submit_return(parcel, fate)
+  return self.core:submit_return(parcel, fate)
+end
+
+
+--- Keeps the body of an accepted send until its delivery is heard of, so that the closed branch can be run for it
+--- should the platform refuse it after all. For decisions whose `keep` is true.
+---@param decision csw.Decision|string the decision, or its token
+---@return integer? ticket
+---@return string? message
+---@return string? code
+function Gate:submit_keep(decision, http_status, response, body)
+  local token = type(decision) == "table" and decision.token or decision
+  local status = tonumber(http_status) or error("csw: http_status is " .. tostring(http_status), 2)
+  return self.core:submit_keep(token, status, response, body)
+end
+
+
+--- Chooses one of the two sends of a workflow's request by the customer's window: JSON with `business`, `customer`,
+--- `open` and `closed`, and `at` for a later moment, for which it only tells which it would be (`forecast`).
+---@param request string
+---@param at integer?
+---@return { business: string, branch: "open"|"closed", forecast: boolean, body: string }?
+---@return string? message
+---@return string? code "body" names the key at fault
+function Gate:choose(request, at)
+  return self.core:choose(request, at)
+end
+
+
+--- What all processes of the host have done, in Prometheus's text format.
+---@return string?
+---@return string? message
+---@return string? code
+function Gate:metrics()
+  return self.core:metrics()
 end
 
 

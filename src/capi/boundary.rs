@@ -176,6 +176,36 @@ pub unsafe fn size<T: Sized32>(name: &str, pointer: *const T) -> Result<usize> {
     Ok(size)
 }
 
+/// Copies bytes into a caller's buffer where they fit, and says how many they are.
+///
+/// # Errors
+/// `Invalid` when `length` is null, or the buffer is although it has room.
+///
+/// # Safety
+/// A pointer that is not null points to that many writable bytes; `length` is null or can be written.
+pub unsafe fn copy(name: &str, out: *mut c_char, capacity: usize, length: *mut usize, bytes: &[u8]) -> Result<()> {
+    if length.is_null() || out.is_null() && capacity > 0 {
+        return Err(Error::invalid(format!("{name} or its length is NULL")));
+    }
+    // SAFETY: by the caller's word; what does not fit is not copied.
+    unsafe {
+        if bytes.len() <= capacity && !bytes.is_empty() {
+            std::ptr::copy_nonoverlapping(bytes.as_ptr(), out.cast::<u8>(), bytes.len());
+        }
+        length.write(bytes.len());
+    }
+    Ok(())
+}
+
+/// The text of an array of a caller's struct, up to its zero byte.
+///
+/// # Errors
+/// `Invalid` when it is not UTF-8.
+pub fn array(array: &[c_char]) -> Result<String> {
+    let bytes: Vec<u8> = array.iter().take_while(|byte| **byte != 0).map(|byte| *byte as u8).collect();
+    String::from_utf8(bytes).map_err(|_| Error::invalid("a text of a struct is not UTF-8"))
+}
+
 /// A caller's plain result that has no size of its own.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 #![allow(non_camel_case_types)]
 
 mod boundary;
+mod closed;
 mod inquiry;
 mod names;
 mod structs;
@@ -17,6 +18,7 @@ use crate::party::{Business, Customer};
 use crate::time::Timestamp;
 use crate::wire::send::Endpoint;
 
+pub use closed::{csw_choice, csw_instead, csw_parcel};
 pub use structs::{
     csw_decision, csw_error, csw_event, csw_expiring_window, csw_recorded, csw_report_row, csw_settings, csw_window,
 };
@@ -35,7 +37,8 @@ pub const CSW_ENDPOINT_MARKETING_MESSAGES: i32 = 1;
 /// A gate: a configuration and its store. Opaque, and no address: never look behind it.
 ///
 /// Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
-/// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_close.
+/// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_instead_of,
+/// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_close.
 pub struct csw_gate {
     _opaque: [u8; 0],
 }
@@ -176,7 +179,7 @@ pub unsafe extern "C" fn csw_decide(
             let (body, at) = (boundary::bytes("body", body, body_length)?, moment(at));
             let decided = gate.decide(business, endpoint, body, at)?;
             let window = Checked { window: decided.decision.window, branch: decided.decision.branch };
-            let decision_out = csw_decision::of(&decided.decision, &decided.token, csw_window::of(&window, at))?;
+            let decision_out = csw_decision::of(&decided, csw_window::of(&window, at))?;
             boundary::write("decision", decision, &decision_out)?;
             Ok(CSW_OK)
         })
@@ -469,6 +472,9 @@ pub unsafe extern "C" fn csw_settings_of(
                 fail: found.fail as i32,
                 mode: found.mode as i32,
                 test_clock: i32::from(found.test_clock),
+                prefer_free: found.prefer_free as i32,
+                reserved: 0,
+                token_file: structs::text(found.token_file.as_deref().and_then(Path::to_str).unwrap_or_default()),
             };
             boundary::write("settings", settings, &found)?;
             Ok(CSW_OK)
@@ -523,12 +529,23 @@ unsafe fn settle(
     at: i64,
 ) -> Result<Ticket> {
     // SAFETY: by the caller's word.
-    let (decision, response) =
-        unsafe { (boundary::read("decision", decision)?, boundary::bytes("response", response, response_length)?) };
-    let token = decision.token.get(..decision.token_length as usize).unwrap_or_default();
+    let ((token, status), response) =
+        unsafe { (settled(decision, http_status)?, boundary::bytes("response", response, response_length)?) };
+    gate.submit_settle(token, status, response.to_vec(), moment(at))
+}
+
+/// The token of a decision that is settled, and the status that the platform answered with.
+///
+/// # Safety
+/// `decision` is as the header's contract says.
+unsafe fn settled(decision: *const csw_decision, http_status: i32) -> Result<(Token, u16)> {
+    // SAFETY: by the caller's word.
+    let decision = unsafe { boundary::read("decision", decision) }?;
+    let token = decision.token.get(..decision.token_length as usize);
+    let token = token.ok_or_else(|| Error::invalid("decision->token_length is longer than the token"))?;
     let status = u16::try_from(http_status).ok().filter(|status| (100..1000).contains(status));
     let status = status.ok_or_else(|| Error::invalid(format!("http_status is {http_status}; expected 100 to 999")))?;
-    gate.submit_settle(Token::from_bytes(token)?, status, response.to_vec(), moment(at))
+    Ok((Token::from_bytes(token)?, status))
 }
 
 /// # Safety

@@ -5,9 +5,11 @@ use std::ffi::c_char;
 use super::{CSW_OK, CSW_PENDING};
 use crate::error::Code;
 use crate::gate::config::Fail;
+use crate::gate::parking::{Fate, ParcelKind};
 use crate::rules::charge::{Charge, ChargeReason};
+use crate::rules::closed::{StepKind, Unfit};
 use crate::rules::conversation::{ConversationCategory, Effect};
-use crate::rules::decision::{Mode, Verdict};
+use crate::rules::decision::{Mode, PreferFree, Verdict};
 use crate::rules::event::{Category, Class, EventKind};
 use crate::rules::ledger::Basis;
 use crate::rules::rate::NoAmount;
@@ -105,4 +107,34 @@ pub extern "C" fn csw_no_amount_name(number: i32) -> *const c_char {
 #[unsafe(no_mangle)]
 pub extern "C" fn csw_basis_name(number: i32) -> *const c_char {
     Basis::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_prefer_free; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_prefer_free_name(number: i32) -> *const c_char {
+    PreferFree::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_step_kind; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_step_kind_name(number: i32) -> *const c_char {
+    StepKind::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_unfit; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_unfit_name(number: i32) -> *const c_char {
+    Unfit::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_parcel_kind; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_parcel_kind_name(number: i32) -> *const c_char {
+    ParcelKind::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
+}
+
+/// The word for a csw_fate; NULL for other numbers.
+#[unsafe(no_mangle)]
+pub extern "C" fn csw_fate_name(number: i32) -> *const c_char {
+    Fate::from_number(number).map_or(std::ptr::null(), |value| value.c_word().as_ptr())
 }

@@ -7,11 +7,10 @@ use crate::error::{Code, Error, Result};
 use crate::gate::inquiry::Expiring;
 use crate::gate::recorder::Report;
 use crate::gate::report::Row;
-use crate::gate::{Checked, Token};
+use crate::gate::{Checked, Decided, Token};
 use crate::money::Amount;
 use crate::party::Business;
 use crate::rules::conversation::Effect;
-use crate::rules::decision::Decision;
 use crate::rules::event::{Category, Class, Event, EventKind};
 use crate::time::Timestamp;
 use crate::wire::record::{self, Stated};
@@ -78,6 +77,10 @@ pub struct csw_decision {
     pub charge_reason: i32,
     /// A csw_no_amount: why there is no amount; 0 where there is one, or no price at all.
     pub no_amount: i32,
+    /// 1 when it is a billable template whose text could go out free-form for nothing, and the number asks to be told (prefer_free).
+    pub prefer_free: i32,
+    /// 1 when the body is to be given to csw_submit_keep once the platform has accepted it.
+    pub keep: i32,
     /// Must be ignored.
     pub reserved: i32,
     /// How many bytes of token are used.
@@ -94,6 +97,8 @@ pub struct csw_decision {
     pub currency: [c_char; 4],
     /// The customer's market, such as india or rest_of_africa; empty where it cannot be told.
     pub market: [c_char; 44],
+    /// The customer, redacted, for logs; empty for none.
+    pub customer: [c_char; 40],
     /// What csw_settle needs to know of the send: for it alone to read, not for logs (the customer's name is in it).
     pub token: [u8; 768], // Token::MAX, which cbindgen cannot look up
 }
@@ -202,6 +207,8 @@ pub struct csw_report_row {
     pub stopped: i64,
     /// Sends and messages that the platform refused.
     pub refused: i64,
+    /// Parked messages that were given up.
+    pub dropped: i64,
     /// What the charges come to, in millionths of the currency's unit, rounded half to even.
     pub amount_micros: i64,
     /// The day in the account's time zone, as 2026-10-01; empty when not grouped by day.
@@ -242,6 +249,12 @@ pub struct csw_settings {
     pub mode: i32,
     /// 1 when the gateway may take the time from the header X-CSW-At.
     pub test_clock: i32,
+    /// A csw_prefer_free: what is done about billable templates whose text could go out free-form for nothing.
+    pub prefer_free: i32,
+    /// Must be ignored.
+    pub reserved: i32,
+    /// The file that holds the number's access token, for sends that the gateway makes by itself: read it anew for each. Empty for none.
+    pub token_file: [c_char; 1008],
 }
 
 // SAFETY: each is repr(C), its first field is its size, and its fields are numbers, arrays of bytes, and pointers that are only followed
@@ -268,7 +281,9 @@ unsafe impl Sized32 for csw_expiring_window {
     const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_expiring_window, customer));
 }
 // SAFETY: as above.
-unsafe impl Sized32 for csw_settings {}
+unsafe impl Sized32 for csw_settings {
+    const TEXT_AT: Option<usize> = Some(std::mem::offset_of!(csw_settings, token_file));
+}
 
 impl csw_window {
     pub(super) fn of(checked: &Checked, at: Timestamp) -> Self {
@@ -287,7 +302,8 @@ impl csw_window {
 }
 
 impl csw_decision {
-    pub(super) fn of(decision: &Decision, token: &Token, window: csw_window) -> Result<Self> {
+    pub(super) fn of(decided: &Decided, window: csw_window) -> Result<Self> {
+        let Decided { decision, customer, keep, token } = decided;
         let bytes = token.to_bytes()?;
         let mut token = [0; Token::MAX];
         let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
@@ -307,6 +323,8 @@ impl csw_decision {
             charge: decision.charged.charge.map_or(0, |charge| charge as i32),
             charge_reason: decision.charged.reason.map_or(0, |reason| reason as i32),
             no_amount: cost.no_amount.map_or(0, |why| why as i32),
+            prefer_free: i32::from(decision.prefer_free),
+            keep: i32::from(*keep),
             reserved: 0,
             token_length: bytes.len() as u32,
             window,
@@ -315,6 +333,7 @@ impl csw_decision {
             highest: written(cost.highest),
             currency: text(cost.currency.as_ref().map_or("", |currency| currency.code())),
             market: text(cost.market.map_or("", |market| market.word())),
+            customer: text(&customer.map_or(String::new(), |customer| format!("{customer:?}"))),
             token,
         })
     }
@@ -403,6 +422,7 @@ impl csw_report_row {
             unpriced: row.unpriced,
             stopped: row.stopped,
             refused: row.refused,
+            dropped: row.dropped,
             amount_micros: row.amount.micros(),
             day: text(&row.group.day.map_or(String::new(), |day| day.to_string())),
             currency: text(row.group.currency.as_ref().map_or("", |currency| currency.code())),
@@ -425,7 +445,7 @@ impl csw_expiring_window {
 }
 
 /// A text as an array that is closed with a zero byte.
-fn text<const N: usize>(text: &str) -> [c_char; N] {
+pub(super) fn text<const N: usize>(text: &str) -> [c_char; N] {
     let mut array = [0; N];
     boundary::fill(&mut array, text);
     array

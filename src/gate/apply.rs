@@ -11,13 +11,15 @@ use crate::rules::message::Message;
 use crate::rules::window::Reason;
 use crate::store::codec::{self, Seen, SeenId};
 use crate::store::{Found, RecordsMut, Table};
-use crate::time::Timestamp;
+use crate::time::{Span, Timestamp};
 
 /// What recording an event did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Applied {
     /// The same id was recorded before; nothing changed, and what follows is the first result.
     pub repeated: bool,
+    /// An act of the customer opened a window that was not open.
+    pub opened: bool,
     /// The conversation that a message of the business opened or joined.
     pub placement: Placement,
     /// The category that it is accounted under.
@@ -25,7 +27,7 @@ pub struct Applied {
 }
 
 impl Applied {
-    const DONE: Applied = Applied { repeated: false, placement: Placement::NONE, category: None };
+    const DONE: Applied = Applied { repeated: false, opened: false, placement: Placement::NONE, category: None };
     const REPEATED: Applied = Applied { repeated: true, ..Applied::DONE };
 }
 
@@ -80,6 +82,7 @@ impl Applying<'_, '_> {
             return Ok(Applied::REPEATED);
         }
         let before = found.contact.clone();
+        let was_open = self.is_open(found, event.at);
         found.contact.act(rules, act, source, event.at);
         // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
         if (opens || clicked) && Some(event.at) <= found.contact.last_sent {
@@ -88,7 +91,10 @@ impl Applying<'_, '_> {
         if found.contact != before {
             self.records.put_contact(business, found)?;
         }
-        Ok(Applied::DONE)
+        if opens {
+            self.wake(business, found, event.at)?;
+        }
+        Ok(Applied { opened: !was_open && self.is_open(found, event.at), ..Applied::DONE })
     }
 
     /// Whether an id of the customer's was recorded before; it is from now on.
@@ -116,7 +122,12 @@ impl Applying<'_, '_> {
         let owner = self.records.read().recipient(business, id)?.unwrap_or(found.customer);
         let before = self.message(business, &owner, id)?;
         if let Some(Message { sending: Some(first), first: placement, .. }) = &before {
-            return Ok(Applied { repeated: true, placement: *placement, category: Some(first.category) });
+            return Ok(Applied {
+                repeated: true,
+                placement: *placement,
+                category: Some(first.category),
+                ..Applied::DONE
+            });
         }
         if owner != found.customer
             && let Some(known) = self.records.read().contact(business, &owner)?
@@ -129,7 +140,7 @@ impl Applying<'_, '_> {
         (message.estimate, message.report) = (None, None);
         message.at = message.at.min(event.at);
         let placement = self.account(business, found, id, before, message)?;
-        Ok(Applied { repeated: false, placement, category: Some(sending.category) })
+        Ok(Applied { placement, category: Some(sending.category), ..Applied::DONE })
     }
 
     fn status(&mut self, business: Business, found: Found, event: &Event, status: &Status) -> Result<Applied> {
@@ -164,6 +175,10 @@ impl Applying<'_, '_> {
             }
         };
         message.apply(status, event.at);
+        if status.progress >= Progress::Failed {
+            let is_refused = status.progress == Progress::Failed && status.code.is_some_and(says_window_closed);
+            self.heard_of(business, of_message, is_refused)?;
+        }
         if before.as_ref().and_then(|before| before.reported.conversation) != message.reported.conversation {
             message.reported_in_turn = self.records.next_message()?;
             let others = self.records.read().messages(business, &found.customer)?;
@@ -246,29 +261,55 @@ impl Applying<'_, '_> {
     }
 }
 
-/// Forgets message ids older than the retention: looks at a few entries from the cursor on and moves it, round and round.
-///
-/// # Errors
-/// `Store` or `Format` when the records cannot be read or written.
-pub fn sweep(records: &mut RecordsMut<'_>, cursor: &mut Vec<u8>, older_than: Timestamp, entries: usize) -> Result<()> {
+/// Forgets what has grown old: looks at a few entries of a table with each transaction, round and round.
+#[derive(Debug, Default)]
+pub struct Sweep {
+    messages: Vec<u8>,
+    kept: Vec<u8>,
+}
+
+/// The bodies of accepted sends are given up after this time: the platform's word comes within minutes, or never.
+const KEPT_FOR: Span = Span::hours(24);
+
+impl Sweep {
+    /// Forgets message ids older than the retention, and bodies that are kept for too long.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when the records cannot be read or written.
+    pub fn run(&mut self, records: &mut RecordsMut<'_>, now: Timestamp, retention: Span, entries: usize) -> Result<()> {
+        for key in old(records, Table::Messages, &mut self.messages, now - retention, entries)? {
+            records.0.delete(Table::Messages, &key)?;
+            if let (Some(business), Some(id)) = (key.first_chunk::<8>(), key.last_chunk::<16>()) {
+                records.0.delete(Table::Ids, &[&business[..], id].concat())?;
+            }
+        }
+        for key in old(records, Table::Kept, &mut self.kept, now - KEPT_FOR, entries)? {
+            records.0.delete(Table::Kept, &key)?;
+        }
+        Ok(())
+    }
+}
+
+/// The keys of the next few entries that were written before a time; moves the cursor on.
+fn old(
+    records: &RecordsMut<'_>,
+    table: Table,
+    cursor: &mut Vec<u8>,
+    older_than: Timestamp,
+    entries: usize,
+) -> Result<Vec<Vec<u8>>> {
     let (mut looked_at, mut old, mut next) = (0, Vec::new(), Vec::new());
-    records.read().0.scan(Table::Messages, cursor, &mut |key, value| {
+    records.read().0.scan(table, cursor, &mut |key, value| {
         if looked_at == entries {
             next = key.to_vec();
             return Ok(false);
         }
         looked_at += 1;
-        if codec::recorded_at(value)? < older_than {
+        if codec::recorded_at(table, value)? < older_than {
             old.push(key.to_vec());
         }
         Ok(true)
     })?;
-    for key in old {
-        records.0.delete(Table::Messages, &key)?;
-        if let (Some(business), Some(id)) = (key.first_chunk::<8>(), key.last_chunk::<16>()) {
-            records.0.delete(Table::Ids, &[&business[..], id].concat())?;
-        }
-    }
     *cursor = next;
-    Ok(())
+    Ok(old)
 }

@@ -53,6 +53,11 @@ impl Token {
             .map_err(|cause| Error::new(Code::Internal, format!("a token cannot be made: {cause}")))
     }
 
+    /// The number and the customer of the send, where it names one.
+    pub fn addressee(&self) -> Option<(Business, Customer)> {
+        self.customer.map(|customer| (self.business, customer))
+    }
+
     /// The token of some bytes.
     ///
     /// # Errors
@@ -89,6 +94,7 @@ impl Batch {
             let applied = applying.event(&Event { business, ..event.clone() })?;
             report.events += 1;
             report.repeated += u32::from(applied.repeated);
+            report.opened += u32::from(applied.opened);
             report.last = Some(applied);
         }
         Ok(report)
@@ -192,8 +198,22 @@ impl Job for Record {
     }
 }
 
-/// What an operator changes: rate cards, the catalogue, an erasure.
-pub(super) struct Work<F>(pub(super) F);
+/// Anything else that changes the records: rate cards, the catalogue, an erasure, parked messages.
+pub(super) struct Work<F> {
+    work: F,
+    carried: usize,
+}
+
+impl<F> Work<F> {
+    pub(super) fn new(work: F) -> Self {
+        Work { work, carried: 0 }
+    }
+
+    /// Work that holds so many bytes.
+    pub(super) fn carrying(bytes: usize, work: F) -> Self {
+        Work { work, carried: bytes }
+    }
+}
 
 impl<F: Fn(&mut RecordsMut<'_>, Timestamp) -> Result<Report> + Send> Job for Work<F> {
     fn prepare(&mut self) -> Result<()> {
@@ -201,11 +221,11 @@ impl<F: Fn(&mut RecordsMut<'_>, Timestamp) -> Result<Report> + Send> Job for Wor
     }
 
     fn apply(&self, records: &mut RecordsMut<'_>, now: Timestamp) -> Result<Report> {
-        (self.0)(records, now)
+        (self.work)(records, now)
     }
 
     fn weight(&self) -> usize {
-        size_of::<Self>()
+        size_of::<Self>() + self.carried
     }
 }
 

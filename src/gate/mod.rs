@@ -5,7 +5,10 @@ mod books;
 pub mod catalogue;
 pub mod config;
 pub mod inquiry;
+mod instead;
 mod jobs;
+pub mod metrics;
+pub mod parking;
 mod persons;
 pub mod process;
 pub mod rates;
@@ -14,9 +17,10 @@ pub mod reconcile;
 pub mod recorder;
 pub mod report;
 mod running;
+mod shared;
 pub mod timeline;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +30,8 @@ use subtle::ConstantTimeEq;
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
-use crate::rules::decision::{self, Decision, Mode, Standing};
-use crate::rules::event::{Event, Notice};
+use crate::rules::decision::{self, Decision, Mode, PreferFree, Standing, Verdict};
+use crate::rules::event::{Class, Event, Notice};
 use crate::rules::market::Country;
 use crate::rules::window::{State, Window};
 use crate::store::codec::TemplateRecord;
@@ -47,6 +51,7 @@ use report::{By, Row};
 use running::{OPEN, Running, forked};
 use timeline::Timeline;
 
+pub use instead::{Chosen, Does, Instead};
 pub use jobs::Token;
 
 /// How long a ticket may stay undecided before it reads `timeout`.
@@ -72,7 +77,7 @@ pub struct Checked {
 }
 
 /// What a gateway needs to know of the configuration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What happens to sends when csw itself has a fault.
     pub fail: Fail,
@@ -80,6 +85,10 @@ pub struct Settings {
     pub mode: Mode,
     /// Whether the gateway may take the time from the header `X-CSW-At`.
     pub test_clock: bool,
+    /// What is done about billable templates whose text could go out for nothing.
+    pub prefer_free: PreferFree,
+    /// The file that holds the number's access token, for sends that the gateway makes by itself: read it anew for each.
+    pub token_file: Option<PathBuf>,
 }
 
 /// An answer about a send, and what settling it needs.
@@ -87,6 +96,10 @@ pub struct Settings {
 pub struct Decided {
     /// The answer.
     pub decision: Decision,
+    /// To whom it goes, if it names anybody; for logs by its `Debug` alone.
+    pub customer: Option<Customer>,
+    /// Whether its body is to be given to [`Gate::submit_keep`] once the platform has accepted it.
+    pub keep: bool,
     /// To be given back to [`Gate::submit_settle`] with the platform's response.
     pub token: Token,
 }
@@ -136,6 +149,18 @@ impl Gate {
     /// # Errors
     /// `Body` or `TooLarge` when the body cannot be read (never forward it); `Store`, `Format` or `Forked`.
     pub fn decide(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
+        let decided = self.decided(business, endpoint, body, at);
+        // What cannot be opened cannot be counted either.
+        if let Ok(running) = self.running() {
+            match &decided {
+                Ok(decided) => running.metrics.decided(&decided.decision),
+                Err(error) => running.metrics.undecided(error.code()),
+            }
+        }
+        decided
+    }
+
+    fn decided(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
         let outgoing = send::parse(endpoint, body)?;
         self.read(|records| {
             let (business, contact) = match &outgoing.customer {
@@ -151,7 +176,11 @@ impl Gate {
             let category = decision::category_of(policy, &outgoing, standing, country);
             let meter = rates::meter(records, policy, business, &outgoing, category.0, country, at)?;
             let decision = decision::decide(policy, &contact, &outgoing, standing, category, &meter, at);
-            Ok(Decided { decision, token: Token::new(business, &outgoing, &decision, at) })
+            let keep = self.config.again
+                && decision.verdict == Verdict::Allow
+                && matches!(decision.class, Class::FreeForm | Class::Unknown);
+            let token = Token::new(business, &outgoing, &decision, at);
+            Ok(Decided { decision, customer: outgoing.customer, keep, token })
         })
     }
 
@@ -198,7 +227,7 @@ impl Gate {
     /// # Errors
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_rates(&self, card: rates::Card) -> Result<Ticket> {
-        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, _| {
+        self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, _| {
             rates::import(records, &card)?;
             Ok(Report { events: u32::try_from(card.rates.len()).unwrap_or(u32::MAX), ..Report::default() })
         }))
@@ -211,7 +240,7 @@ impl Gate {
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_prices(&self, contacts: Vec<(Business, Customer)>) -> Result<Ticket> {
         let config = Arc::clone(&self.config);
-        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, now| {
+        self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, now| {
             let mut report = Report::default();
             for (business, customer) in &contacts {
                 let policy = config.policy(*business);
@@ -235,7 +264,7 @@ impl Gate {
     /// # Errors
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_notices(&self, notices: Vec<Notice>) -> Result<Ticket> {
-        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, _| {
+        self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, _| {
             notices.iter().try_for_each(|notice| catalogue::notice(records, notice))?;
             Ok(Report { events: u32::try_from(notices.len()).unwrap_or(u32::MAX), ..Report::default() })
         }))
@@ -250,7 +279,7 @@ impl Gate {
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
     pub fn submit_forget(&self, business: Option<Business>, customer: Customer) -> Result<Ticket> {
         let config = Arc::clone(&self.config);
-        self.submit(jobs::Work(move |records: &mut RecordsMut<'_>, now| {
+        self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, now| {
             let businesses = match business {
                 Some(business) => vec![records.read().canonical(config.canonical(business))?],
                 None => records.read().businesses()?,
@@ -465,6 +494,14 @@ impl Gate {
         self.running()?.store.usage()
     }
 
+    /// What all processes of the host that share the store have done, in Prometheus's text format.
+    ///
+    /// # Errors
+    /// `Store`, `Format` or `Forked`.
+    pub fn metrics(&self) -> Result<String> {
+        Ok(self.running()?.metrics.text(self.usage()?))
+    }
+
     /// The templates of a business account.
     ///
     /// # Errors
@@ -475,11 +512,11 @@ impl Gate {
 
     /// What a gateway needs to know of the configuration of a number; of those that are not listed, for `None`.
     pub fn settings(&self, business: Option<Business>) -> Settings {
-        let policy = match business {
-            Some(business) => self.config.policy(self.config.canonical(business)),
-            None => self.config.default_policy(),
-        };
-        Settings { fail: self.config.fail, mode: policy.mode, test_clock: self.config.test_clock }
+        let number = business.map(|business| self.config.canonical(business));
+        let policy = number.map_or(self.config.default_policy(), |number| self.config.policy(number));
+        let token_file = self.config.token_file(number).map(Path::to_owned);
+        let (mode, prefer_free) = (policy.mode, policy.prefer_free);
+        Settings { fail: self.config.fail, mode, test_clock: self.config.test_clock, prefer_free, token_file }
     }
 
     /// Whether this is a token of the webhook's verification handshake; compared in constant time.

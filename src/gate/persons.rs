@@ -114,11 +114,13 @@ impl Applying<'_, '_> {
 
     fn erase(&mut self, business: Business, found: &Found) -> Result<()> {
         let Found { customer, contact } = found;
+        self.forget_parked(business, customer)?;
         let mut ids = Vec::new();
         self.records.read().each_seen(business, customer, &mut |id, _| ids.push(id))?;
         for id in &ids {
             self.records.delete_seen(business, customer, *id)?;
             self.records.0.delete(Table::Ids, &codec::id_key(business, *id))?;
+            self.records.delete_kept(business, *id)?;
         }
         for name in contact.names.iter().chain([customer]) {
             self.records.0.delete(Table::Contacts, &codec::contact_key(business, name))?;
@@ -137,7 +139,7 @@ impl Applying<'_, '_> {
             self.records.put_seen(business, to, id, &what)?;
             self.records.put_recipient(business, id, to)?;
         }
-        Ok(())
+        self.move_parked(business, from, to)
     }
 
     /// Lets the numbers that stand for a contact in the ledger lead to the name that it is kept under now.

@@ -47,6 +47,14 @@ fn wiped_on_fork() -> Result<usize> {
     })
 }
 
+/// Whether a process is there; 0 is none.
+pub fn is_alive(pid: u64) -> bool {
+    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
+    // SAFETY: signal 0 is sent to nobody; it only asks.
+    let found = unsafe { libc::kill(pid, 0) };
+    found == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+}
+
 /// Starts a thread with all signals blocked: the host's signals stay the host's.
 ///
 /// # Errors

@@ -7,7 +7,7 @@ use crate::money::{Amount, Currency};
 use crate::party::Business;
 use crate::rules::charge::Item;
 use crate::rules::conversation::Placement;
-use crate::rules::decision::{Meter, Policy};
+use crate::rules::decision::{Meter, Policy, PreferFree};
 use crate::rules::event::{Category, Class, Outgoing};
 use crate::rules::market::{Country, Market};
 use crate::rules::rate::{NoAmount, Quote, Rate, Tier};
@@ -137,6 +137,10 @@ pub fn meter(
     let counts = matches!(policy.rules.at(at).service, Service::FreeTier(_));
     let tier_used = match outgoing.class {
         Class::FreeForm | Class::Unknown if counts => records.tier_used(business, day.month())?,
+        // Asked of a template, too, where its text might go out for nothing.
+        Class::Template if counts && policy.prefer_free != PreferFree::Off => {
+            records.tier_used(business, day.month())?
+        }
         _ => 0,
     };
     let category = Item { class: outgoing.class, category, placement: Placement::NONE, in_window: false }.rated();

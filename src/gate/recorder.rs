@@ -7,9 +7,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::{Code, Error, Result};
-use crate::gate::apply;
+use crate::gate::apply::{self, Sweep};
+use crate::gate::metrics::Metrics;
+use crate::gate::parking::Parcel;
 use crate::gate::process::{self, Signal};
-use crate::store::{RecordsMut, Store, Write};
+use crate::store::{Posted, RecordsMut, Store, Write};
 use crate::time::{Span, Timestamp};
 
 /// What may wait at once: more is answered with `busy`.
@@ -20,7 +22,7 @@ const QUEUE_BYTES: usize = 64 << 20;
 const GROUP_JOBS: usize = 2048;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
-/// Message ids that are looked at for their age with each job: a few for each one that it may bring.
+/// Entries that are looked at for their age with each job: a few for each one that it may bring.
 const SWEPT: usize = 8;
 /// How often resources of dead processes are given back.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
@@ -54,12 +56,16 @@ pub struct Report {
     pub events: u32,
     /// Of them, those that had been recorded before.
     pub repeated: u32,
+    /// Windows that were opened while they were not open.
+    pub opened: u32,
     /// Parts that are none of our business.
     pub ignored: u32,
     /// Parts that could not be read, each by its place.
     pub unreadable: Vec<String>,
     /// What the last event did.
     pub last: Option<apply::Applied>,
+    /// What was parked, or is handed out.
+    pub parcel: Option<Arc<Parcel>>,
 }
 
 /// A receipt for something submitted: a number of this process, below 2^53.
@@ -122,6 +128,7 @@ struct Shared {
     submitted: Condvar,
     outcomes: Mutex<Outcomes>,
     decided: Condvar,
+    metrics: Arc<Metrics>,
 }
 
 /// Hands out tickets of the recorder's kind and decides them.
@@ -154,15 +161,16 @@ impl Recorder {
     ///
     /// # Errors
     /// `Store` when the system gives no thread.
-    pub fn start(store: Arc<dyn Store>, retention: Span) -> Result<Self> {
+    pub fn start(store: Arc<dyn Store>, metrics: Arc<Metrics>, retention: Span) -> Result<Self> {
         let shared = Arc::new(Shared {
             queue: Mutex::default(),
             submitted: Condvar::new(),
             outcomes: Mutex::new(Outcomes { first: 1, ..Outcomes::default() }),
             decided: Condvar::new(),
+            metrics,
         });
         let mut worker =
-            Worker { shared: Arc::clone(&shared), store, retention, cursor: Vec::new(), tidied: Instant::now() };
+            Worker { shared: Arc::clone(&shared), store, retention, sweep: Sweep::default(), tidied: Instant::now() };
         let thread = process::spawn("csw-recorder", move || worker.run())?;
         Ok(Recorder { shared, thread: Some(thread) })
     }
@@ -183,6 +191,7 @@ impl Recorder {
         let ticket = self.shared.issue(Instant::now() + within)?;
         queue.bytes += weight;
         queue.jobs.push_back(Waiting { ticket, job });
+        self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
         drop(queue);
         self.shared.submitted.notify_one();
         Ok(ticket)
@@ -309,7 +318,7 @@ struct Worker {
     shared: Arc<Shared>,
     store: Arc<dyn Store>,
     retention: Span,
-    cursor: Vec<u8>,
+    sweep: Sweep,
     tidied: Instant,
 }
 
@@ -345,6 +354,7 @@ impl Worker {
         let jobs = queue.jobs.len().min(GROUP_JOBS);
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
         queue.bytes -= group.iter().map(|waiting| waiting.job.weight()).sum::<usize>();
+        self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
         Some(group)
     }
 
@@ -365,16 +375,22 @@ impl Worker {
 
     fn transact(&mut self, group: &[Waiting]) -> Result<Vec<Report>> {
         let now = Timestamp::now();
-        let (store, retention, cursor) = (&self.store, self.retention, &mut self.cursor);
-        let mut reports = Vec::with_capacity(group.len());
+        let (store, retention, sweep) = (&self.store, self.retention, &mut self.sweep);
+        let mut reports: Vec<Report> = Vec::with_capacity(group.len());
+        let mut posted = Posted::default();
+        let began = Instant::now();
         let mut work = |transaction: &mut dyn Write| {
-            let mut records = RecordsMut(transaction);
+            let mut records = RecordsMut::new(transaction);
             for waiting in group {
                 reports.push(waiting.job.apply(&mut records, now)?);
             }
-            apply::sweep(&mut records, cursor, now - retention, SWEPT * group.len())
+            posted = records.posted();
+            sweep.run(&mut records, now, retention, SWEPT * group.len())
         };
         guarded(|| store.write(&mut work))?;
+        let sum = |count: fn(&Report) -> u32| reports.iter().map(|report| u64::from(count(report))).sum();
+        let (events, opened) = (sum(|report| report.events), sum(|report| report.opened));
+        self.shared.metrics.committed(began.elapsed(), events, opened, &posted);
         Ok(reports)
     }
 }

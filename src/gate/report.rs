@@ -114,6 +114,8 @@ pub struct Row {
     pub stopped: i64,
     /// Sends and messages that the platform refused.
     pub refused: i64,
+    /// Parked messages that were given up.
+    pub dropped: i64,
     /// What the charges come to, in the row's currency.
     pub amount: Amount,
 }
@@ -127,6 +129,7 @@ impl Row {
             LineKind::Conversation => self.conversations += count,
             LineKind::Stopped => self.stopped += count,
             LineKind::Refused => self.refused += count,
+            LineKind::Dropped => self.dropped += count,
             LineKind::Charge | LineKind::Reconciled => {
                 match line.charged.charge {
                     Some(Charge::Free) => self.free += count,

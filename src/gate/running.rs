@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use once_cell::sync::{Lazy, OnceCell};
 
 use super::config::{Config, Durability, StorePlace};
+use super::metrics::Metrics;
 use super::reader::Reader;
 use super::recorder::Recorder;
 use crate::error::{Code, Error, Result};
@@ -20,6 +21,7 @@ pub(super) struct Running {
     // Dropped first: reader and recorder let go of the store.
     pub(super) reader: OnceCell<Reader>,
     pub(super) recorder: Recorder,
+    pub(super) metrics: Arc<Metrics>,
     pub(super) store: Arc<dyn Store>,
 }
 
@@ -54,8 +56,13 @@ impl Running {
     }
 
     fn start(store: Arc<dyn Store>, config: &Config, generation: u64) -> Result<Arc<Running>> {
-        let recorder = Recorder::start(Arc::clone(&store), config.retention)?;
-        Ok(Arc::new(Running { generation, reader: OnceCell::new(), recorder, store }))
+        let folder = match &config.store {
+            StorePlace::Lmdb(path) => Some(path.as_path()),
+            StorePlace::Memory => None,
+        };
+        let metrics = Arc::new(Metrics::open(folder)?);
+        let recorder = Recorder::start(Arc::clone(&store), Arc::clone(&metrics), config.retention)?;
+        Ok(Arc::new(Running { generation, reader: OnceCell::new(), recorder, metrics, store }))
     }
 }
 

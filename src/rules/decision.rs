@@ -1,7 +1,7 @@
 //! May this send go out, and what would it open and cost? Pure: everything that the answer depends on is an argument.
 
 use crate::money::{Amount, Currency};
-use crate::rules::charge::{self, Bill, Charged, Item};
+use crate::rules::charge::{self, Bill, Charge, Charged, Item};
 use crate::rules::contact::Contact;
 use crate::rules::conversation::{self, Placement};
 use crate::rules::event::{Category, Class, Outgoing, Sending, TemplateName};
@@ -53,6 +53,21 @@ pub enum TemplatePolicy {
 
 words!(TemplatePolicy { Trust = "trust", Warn = "warn", RequireApproved = "require_approved" });
 
+/// What is done about a billable template while its text could go out free-form for nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[repr(i32)]
+pub enum PreferFree {
+    /// Nothing.
+    #[default]
+    Off = 1,
+    /// It passes, and the decision says so.
+    Note = 2,
+    /// It is denied.
+    Refuse = 3,
+}
+
+words!(PreferFree { Off = "off", Note = "note", Refuse = "refuse" });
+
 /// Where a state that is not known falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UnknownBranch {
@@ -80,6 +95,8 @@ pub struct Policy {
     pub unknown: UnknownBranch,
     /// What is done about templates that are not known to be approved.
     pub templates: TemplatePolicy,
+    /// What is done about billable templates whose text could go out for nothing.
+    pub prefer_free: PreferFree,
     /// The currency that the number is billed in.
     pub currency: Option<Currency>,
     /// The business account that the number belongs to, where the configuration says so.
@@ -178,6 +195,8 @@ pub struct Decision {
     pub charged: Charged,
     /// What it would cost.
     pub cost: Cost,
+    /// Whether it is a billable template whose text could go out free-form for nothing, and the number asks to be told.
+    pub prefer_free: bool,
     /// The customer's window.
     pub window: Window,
     /// The branch that the window falls into.
@@ -219,16 +238,31 @@ pub fn decide(
     let rules = policy.rules.at(at);
     let window = policy.window(contact, at);
     let branch = policy.branch(window.state, at);
+    let accounted = |class, category| {
+        let placement = conversation::place(rules, contact, class, category, at);
+        let in_window = window::act_before(rules, contact, &[], at).is_some();
+        let item = Item { class, category, placement, in_window };
+        (item, charge::charge(rules, &item, meter.tier_used))
+    };
     let (verdict, reason) = judge(policy, outgoing, standing, &window, branch);
+    let could_be_free_form = verdict == Verdict::Allow
+        && outgoing.class == Class::Template
+        && !matches!(category, Some(Category::Authentication | Category::AuthenticationInternational))
+        && branch == State::Open;
+    let prefer_free = policy.prefer_free != PreferFree::Off
+        && could_be_free_form
+        && category.is_some_and(|category| accounted(Class::Template, category).1.is_billable())
+        && accounted(Class::FreeForm, Category::Service).1.charge == Some(Charge::Free);
+    let (verdict, reason) = match policy.prefer_free {
+        PreferFree::Refuse if prefer_free => (Verdict::Deny, Reason::OverCost),
+        _ => (verdict, reason),
+    };
     let would_deny = verdict == Verdict::Deny && policy.mode == Mode::Monitor;
     let verdict = if policy.mode == Mode::Enforce { verdict } else { Verdict::Allow };
     let (placement, charged, cost) = match (verdict, category) {
         (Verdict::Allow, Some(category)) => {
-            let placement = conversation::place(rules, contact, outgoing.class, category, at);
-            let in_window = window::act_before(rules, contact, &[], at).is_some();
-            let item = Item { class: outgoing.class, category, placement, in_window };
-            let charged = charge::charge(rules, &item, meter.tier_used);
-            (placement, charged, cost(rules, &item, charged, meter))
+            let (item, charged) = accounted(outgoing.class, category);
+            (item.placement, charged, cost(rules, &item, charged, meter))
         }
         _ => (Placement::NONE, Charged::NONE, Cost::NONE),
     };
@@ -242,6 +276,7 @@ pub fn decide(
         placement,
         charged,
         cost,
+        prefer_free,
         window,
         branch,
     }

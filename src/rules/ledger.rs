@@ -30,6 +30,8 @@ pub enum LineKind {
     Stopped = 5,
     /// The platform refused a send, or gave a message up.
     Refused = 6,
+    /// A parked message was given up: it grew too old, there were too many, or nobody can tell what became of it.
+    Dropped = 7,
 }
 
 words!(LineKind {
@@ -39,6 +41,7 @@ words!(LineKind {
     Reconciled = "reconciled",
     Stopped = "stopped",
     Refused = "refused",
+    Dropped = "dropped",
 });
 
 /// Whose word a charge is.

@@ -3,6 +3,7 @@
 //! [`ruleset`] is the data that distinguishes one published set of rules from another; the other modules hold no rule outside it.
 
 pub mod charge;
+pub mod closed;
 pub mod contact;
 pub mod conversation;
 pub mod decision;

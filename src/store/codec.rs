@@ -1,5 +1,7 @@
 //! The bytes of every key and record. Keys are written out here; values are a version byte and postcard.
 
+use std::fmt;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -8,7 +10,7 @@ use crate::error::{Code, Error, Result};
 use crate::money::{Amount, Currency};
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
-use crate::rules::event::{Category, TemplateName};
+use crate::rules::event::{Category, Sending, TemplateName};
 use crate::rules::ledger::Line;
 use crate::rules::market::Market;
 use crate::rules::message::Message;
@@ -16,7 +18,7 @@ use crate::store::Table;
 use crate::time::{Day, Timestamp};
 
 /// The version of the whole store: which tables there are, what their keys look like, and what their records hold.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 /// The version of the records' values.
 const RECORD: u8 = 1;
 
@@ -132,6 +134,64 @@ pub struct TemplateRecord {
     pub category_as_of: Option<Timestamp>,
 }
 
+/// A message that waits for its customer's next act.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Parked {
+    /// When it was parked (the first field: [`recorded_at`] reads it alone).
+    pub parked_at: Timestamp,
+    /// Until when somebody has it in hand, to send it. It is never handed out twice, unless it is given back.
+    pub in_hand_until: Option<Timestamp>,
+    /// The customer acted while it was in hand: given back, it may go out at once.
+    pub is_woken: bool,
+    /// What accounting knows of it.
+    pub sending: Sending,
+    /// The body of the send.
+    pub body: Body,
+}
+
+/// The body of a send: what a business writes to a customer is nobody's business, and stands in no log.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Body(pub Vec<u8>);
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Body({} bytes)", self.0.len())
+    }
+}
+
+/// The body of an accepted send.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// When it was kept (the first field: [`recorded_at`] reads it alone).
+    pub kept_at: Timestamp,
+    /// The customer.
+    pub customer: Customer,
+    /// The body.
+    pub body: Body,
+}
+
+/// Something to be done outside of requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Due {
+    /// The number.
+    pub business: Business,
+    /// The customer.
+    pub customer: Customer,
+    /// What.
+    pub what: DueWhat,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DueWhat {
+    /// The customer's parked messages may go out.
+    Backlog,
+    /// A send of our own: the template that asks a customer to write.
+    Nudge(Body),
+    /// The closed branch, for a body that the platform took and then refused.
+    Refused(Body),
+}
+
 /// What is known of a business number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum NumberRecord {
@@ -173,6 +233,24 @@ pub fn message_key(business: Business, customer: &Customer, id: IdHash) -> Vec<u
     let mut key = messages_prefix(business, customer);
     key.extend_from_slice(&id);
     key
+}
+
+/// The key of a parked message: beside its customer's others, in order.
+pub fn parked_key(business: Business, customer: &Customer, id: u64) -> Vec<u8> {
+    let mut key = messages_prefix(business, customer);
+    key.extend_from_slice(&id.to_be_bytes());
+    key
+}
+
+/// The key of something to be done from a time on.
+pub fn due_key(from: Timestamp, id: u64) -> Vec<u8> {
+    [u64::try_from(from.millis()).unwrap_or_default().to_be_bytes(), id.to_be_bytes()].concat()
+}
+
+/// The time of a [`due_key`].
+pub fn due_from(key: &[u8]) -> Timestamp {
+    let millis = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
 }
 
 /// The key that leads from an outbound message id to its contact.
@@ -274,17 +352,17 @@ pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
     }
 }
 
-/// When a message id was last written, read without the rest of its record.
+/// When a record was written that begins with that time, read without the rest of it.
 ///
 /// # Errors
 /// As [`decode`].
-pub fn recorded_at(seen: &[u8]) -> Result<Timestamp> {
-    match seen.split_first() {
-        Some((&RECORD, record)) => {
-            let beginning = postcard::take_from_bytes(record).map_err(|_| foreign(Table::Messages))?;
+pub fn recorded_at(table: Table, record: &[u8]) -> Result<Timestamp> {
+    match record.split_first() {
+        Some((&RECORD, fields)) => {
+            let beginning = postcard::take_from_bytes(fields).map_err(|_| foreign(table))?;
             Ok(beginning.0)
         }
-        _ => decode::<SeenId>(Table::Messages, seen).map(|seen| seen.recorded_at),
+        _ => decode(table, record),
     }
 }
 

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 
 use crate::error::Result;
 
-pub use records::{Found, Records, RecordsMut};
+pub use records::{Found, Posted, Records, RecordsMut};
 
 /// The tables of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +46,17 @@ pub enum Table {
     Volumes,
     /// The customers of the ledger.
     Persons,
+    /// Parked messages by contact, in the order in which they were parked.
+    Parked,
+    /// Bodies of accepted sends, by message id, until their delivery is heard of.
+    Kept,
+    /// What a gateway has to do outside of requests, by the time from which it may be done.
+    Due,
 }
 
 impl Table {
     /// Every table, in the order of [`Table::index`].
-    pub const ALL: [Table; 12] = [
+    pub const ALL: [Table; 15] = [
         Table::Meta,
         Table::Contacts,
         Table::Messages,
@@ -63,6 +69,9 @@ impl Table {
         Table::Rates,
         Table::Volumes,
         Table::Persons,
+        Table::Parked,
+        Table::Kept,
+        Table::Due,
     ];
 
     /// The table's place in [`Table::ALL`].
@@ -85,6 +94,9 @@ impl Table {
             Table::Rates => "rates",
             Table::Volumes => "volumes",
             Table::Persons => "persons",
+            Table::Parked => "parked",
+            Table::Kept => "kept",
+            Table::Due => "due",
         }
     }
 }

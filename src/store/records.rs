@@ -1,16 +1,21 @@
 //! What the tables hold, as records: read from a committed state, written in a transaction.
 
-use super::codec::{self, Entry, NumberRecord, PersonNumber, Seen, SeenId, Slot, TemplateRecord, Total};
+use std::collections::BTreeSet;
+
+use super::codec::{
+    self, Due, Entry, Kept, NumberRecord, Parked, PersonNumber, Seen, SeenId, Slot, TemplateRecord, Total,
+};
 use super::{Read, Table, Write};
 use crate::error::Result;
 use crate::money::Currency;
 use crate::party::{Business, Customer};
 use crate::rules::contact::Contact;
 use crate::rules::event::{Category, TemplateName};
+use crate::rules::ledger::{Line, LineKind};
 use crate::rules::market::Market;
 use crate::rules::message::Message;
 use crate::rules::rate::Rate;
-use crate::time::Day;
+use crate::time::{Day, Timestamp};
 
 /// Where the meta table keeps how many messages were recorded.
 const MESSAGES_KEY: &[u8] = b"messages";
@@ -221,23 +226,25 @@ impl Records<'_> {
         Ok(rates)
     }
 
-    /// The numbers that have contacts.
+    /// The numbers that have contacts, or parked messages for somebody of whom nothing else is known.
     ///
     /// # Errors
     /// `Store` when they cannot be read.
     pub fn businesses(&self) -> Result<Vec<Business>> {
-        let mut businesses = Vec::new();
-        let mut from = Some(Vec::new());
-        while let Some(start) = from.take() {
-            self.0.scan(Table::Contacts, &start, &mut |key, _| {
-                if let Some(number) = key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) {
-                    businesses.push(Business::from_number(number));
-                    from = number.checked_add(1).map(|next| next.to_be_bytes().to_vec());
-                }
-                Ok(false)
-            })?;
+        let mut businesses = BTreeSet::new();
+        for table in [Table::Contacts, Table::Parked] {
+            let mut from = Some(Vec::new());
+            while let Some(start) = from.take() {
+                self.0.scan(table, &start, &mut |key, _| {
+                    if let Some(number) = key.first_chunk().map(|bytes| u64::from_be_bytes(*bytes)) {
+                        businesses.insert(Business::from_number(number));
+                        from = number.checked_add(1).map(|next| next.to_be_bytes().to_vec());
+                    }
+                    Ok(false)
+                })?;
+            }
         }
-        Ok(businesses)
+        Ok(businesses.into_iter().collect())
     }
 
     /// Visits the contacts of all numbers, each under the name that it is kept by.
@@ -274,6 +281,89 @@ impl Records<'_> {
         Ok(self.decoded(Table::Volumes, &key)?.unwrap_or(0))
     }
 
+    /// The parked messages of a contact, in the order in which they were parked.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn parked(&self, business: Business, customer: &Customer) -> Result<Vec<(u64, Parked)>> {
+        let prefix = codec::messages_prefix(business, customer);
+        let mut parked = Vec::new();
+        self.0.scan(Table::Parked, &prefix, &mut |key, value| {
+            let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) else {
+                return Ok(false);
+            };
+            parked.push((u64::from_be_bytes(id), codec::decode(Table::Parked, value)?));
+            Ok(true)
+        })?;
+        Ok(parked)
+    }
+
+    /// The first parked message of a contact.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn first_parked(&self, business: Business, customer: &Customer) -> Result<Option<(u64, Parked)>> {
+        let prefix = codec::messages_prefix(business, customer);
+        let mut first = None;
+        self.0.scan(Table::Parked, &prefix, &mut |key, value| {
+            if let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) {
+                first = Some((u64::from_be_bytes(id), codec::decode(Table::Parked, value)?));
+            }
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// The kept body of an accepted send.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn kept(&self, business: Business, id: codec::IdHash) -> Result<Option<Kept>> {
+        self.decoded(Table::Kept, &codec::id_key(business, id))
+    }
+
+    /// The first thing that is to be done, its key, and from when on.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn first_due(&self) -> Result<Option<(Vec<u8>, Timestamp, Due)>> {
+        let mut first = None;
+        self.0.scan(Table::Due, &[], &mut |key, value| {
+            first = Some((key.to_vec(), codec::due_from(key), codec::decode(Table::Due, value)?));
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// From when on the first thing may be done that is to be done.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be read.
+    pub fn first_due_from(&self) -> Result<Option<Timestamp>> {
+        let mut first = None;
+        self.0.scan(Table::Due, &[], &mut |key, _| {
+            first = Some(codec::due_from(key));
+            Ok(false)
+        })?;
+        Ok(first)
+    }
+
+    /// Everything that is to be done about a customer, by its keys.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn due_of(&self, business: Business, customer: &Customer) -> Result<Vec<(Vec<u8>, Due)>> {
+        let mut found = Vec::new();
+        self.0.scan(Table::Due, &[], &mut |key, value| {
+            let due: Due = codec::decode(Table::Due, value)?;
+            if due.business == business && due.customer == *customer {
+                found.push((key.to_vec(), due));
+            }
+            Ok(true)
+        })?;
+        Ok(found)
+    }
+
     /// The customer that stands behind a number of the ledger, until it is erased.
     ///
     /// # Errors
@@ -297,10 +387,42 @@ impl Records<'_> {
     }
 }
 
-/// The records of a transaction.
-pub struct RecordsMut<'w>(pub &'w mut dyn Write);
+/// What a transaction has posted in the ledger, by the numbers of the words: lines that take others back are not counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Posted {
+    /// Conversations opened, by their category.
+    pub conversations: [u64; 8],
+    /// Charges, by whether they are free or billable.
+    pub charges: [u64; 4],
+}
 
-impl RecordsMut<'_> {
+impl Posted {
+    fn count(&mut self, Line { kind, placement, charged, .. }: &Line) {
+        let place = match kind {
+            LineKind::Conversation => {
+                placement.category.and_then(|category| self.conversations.get_mut(category as usize))
+            }
+            LineKind::Charge => charged.charge.and_then(|charge| self.charges.get_mut(charge as usize)),
+            _ => None,
+        };
+        place.into_iter().for_each(|count| *count += 1);
+    }
+}
+
+/// The records of a transaction.
+pub struct RecordsMut<'w>(pub &'w mut dyn Write, Posted);
+
+impl<'w> RecordsMut<'w> {
+    /// The records of a transaction that has just begun.
+    pub fn new(transaction: &'w mut dyn Write) -> Self {
+        RecordsMut(transaction, Posted::default())
+    }
+
+    /// What was posted in the ledger so far.
+    pub fn posted(&self) -> Posted {
+        self.1
+    }
+
     /// The same transaction, for reading.
     pub fn read(&self) -> Records<'_> {
         Records(self.0)
@@ -389,6 +511,54 @@ impl RecordsMut<'_> {
         Ok(next)
     }
 
+    /// Keeps a parked message.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_parked(&mut self, business: Business, customer: &Customer, id: u64, parked: &Parked) -> Result<()> {
+        self.put(Table::Parked, &codec::parked_key(business, customer, id), parked)
+    }
+
+    /// Removes a parked message.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_parked(&mut self, business: Business, customer: &Customer, id: u64) -> Result<()> {
+        self.0.delete(Table::Parked, &codec::parked_key(business, customer, id))
+    }
+
+    /// Keeps the body of an accepted send.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn put_kept(&mut self, business: Business, id: codec::IdHash, kept: &Kept) -> Result<()> {
+        self.put(Table::Kept, &codec::id_key(business, id), kept)
+    }
+
+    /// Removes the body of an accepted send, if it is there.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_kept(&mut self, business: Business, id: codec::IdHash) -> Result<()> {
+        self.0.delete(Table::Kept, &codec::id_key(business, id))
+    }
+
+    /// Lets something be done from a time on.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be written.
+    pub fn put_due(&mut self, from: Timestamp, id: u64, due: &Due) -> Result<()> {
+        self.put(Table::Due, &codec::due_key(from, id), due)
+    }
+
+    /// Takes something off what is to be done.
+    ///
+    /// # Errors
+    /// `Store` when it cannot be written.
+    pub fn delete_due(&mut self, key: &[u8]) -> Result<()> {
+        self.0.delete(Table::Due, key)
+    }
+
     /// Lets a number of the ledger stand for nobody.
     ///
     /// # Errors
@@ -422,6 +592,9 @@ impl RecordsMut<'_> {
     /// # Errors
     /// `Store` or `Format` when it cannot be read or written.
     pub fn post(&mut self, entry: &Entry) -> Result<()> {
+        if entry.count > 0 {
+            self.1.count(&entry.line);
+        }
         let sequence = self.read().next_sequence()?;
         self.put(Table::Ledger, &sequence.to_be_bytes(), entry)?;
         let key = codec::total_key(entry.business, &entry.line)?;

@@ -1,6 +1,7 @@
 //! The platform's bytes: webhooks, sends and their answers, signatures. Here they become words of the rules, and nowhere else.
 
 pub mod bill;
+pub mod instead;
 pub mod record;
 pub mod send;
 pub mod signature;

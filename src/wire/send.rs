@@ -29,7 +29,7 @@ pub enum Endpoint {
 /// # Errors
 /// `Body` when the body cannot be read, `TooLarge` when it is larger (also after gzip) or deeper than csw reads.
 pub fn parse(endpoint: Endpoint, body: &[u8]) -> error::Result<Outgoing> {
-    let fields = fields(&unzipped(body)?)?;
+    let fields = object(body)?;
     let root = Node::root(&fields);
     if endpoint == Endpoint::Messages && is_receipt(&root) {
         let class = Class::Receipt;
@@ -148,7 +148,7 @@ fn answer(body: &[u8]) -> error::Result<Value> {
     serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
 }
 
-fn unreadable(message: String) -> Error {
+pub(super) fn unreadable(message: String) -> Error {
     Error::new(Code::Body, message)
 }
 
@@ -163,6 +163,11 @@ fn unzipped(body: &[u8]) -> error::Result<Cow<'_, [u8]>> {
     one_too_many.read_to_end(&mut plain).map_err(|error| unreadable(format!("body: damaged gzip ({error})")))?;
     check_size(&plain)?;
     Ok(Cow::Owned(plain))
+}
+
+/// The fields of a body, be it JSON or a form, gzip or not.
+pub(super) fn object(body: &[u8]) -> error::Result<Value> {
+    fields(&unzipped(body)?)
 }
 
 /// The fields of a body, be it JSON or a form.

@@ -76,7 +76,7 @@ impl World {
     }
 
     fn write(&self, work: &mut dyn FnMut(&mut RecordsMut<'_>) -> csw::error::Result<()>) -> Result<(), String> {
-        let written = self.store.write(&mut |transaction| work(&mut RecordsMut(transaction)));
+        let written = self.store.write(&mut |transaction| work(&mut RecordsMut::new(transaction)));
         written.map_err(|error| error.to_string())
     }
 

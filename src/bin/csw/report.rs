@@ -30,7 +30,7 @@ pub struct Report {
     format: Option<Format>,
 }
 
-const COUNTS: [&str; 10] = [
+const COUNTS: [&str; 11] = [
     "messages",
     "conversations",
     "free",
@@ -39,6 +39,7 @@ const COUNTS: [&str; 10] = [
     "unpriced",
     "stopped",
     "refused",
+    "dropped",
     "amount",
     "currency",
 ];
@@ -93,11 +94,13 @@ fn group(by: By, row: &Row) -> Value {
     }
 }
 
-fn counts(row: &Row) -> [Value; 10] {
-    let Row { group, messages, conversations, free, billable, reported, unpriced, stopped, refused, amount } = *row;
-    let counts = [messages, conversations, free, billable, reported, unpriced, stopped, refused].map(Value::Count);
-    let [a, b, c, d, e, f, g, h] = counts;
-    [a, b, c, d, e, f, g, h, Value::Amount(amount), group.currency.into()]
+fn counts(row: &Row) -> [Value; 11] {
+    let Row { group, messages, conversations, free, billable, reported, unpriced, stopped, refused, dropped, amount } =
+        *row;
+    let counts =
+        [messages, conversations, free, billable, reported, unpriced, stopped, refused, dropped].map(Value::Count);
+    let [a, b, c, d, e, f, g, h, i] = counts;
+    [a, b, c, d, e, f, g, h, i, Value::Amount(amount), group.currency.into()]
 }
 
 fn add(total: &mut Row, row: &Row) {
@@ -109,5 +112,6 @@ fn add(total: &mut Row, row: &Row) {
     total.unpriced += row.unpriced;
     total.stopped += row.stopped;
     total.refused += row.refused;
+    total.dropped += row.dropped;
     total.amount += row.amount;
 }

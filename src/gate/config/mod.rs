@@ -1,5 +1,7 @@
 //! `csw.toml`, parsed into a [`Config`] that cannot be invalid.
 
+mod closed;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,12 +14,14 @@ use serde::{Deserialize, Deserializer};
 use crate::error::{Code, Error, Result};
 use crate::money::Currency;
 use crate::party::{Business, redacted};
-use crate::rules::decision::{Mode, Policy, TemplatePolicy, UnknownBranch};
+use crate::rules::closed::{Parking, Step};
+use crate::rules::decision::{Mode, Policy, PreferFree, TemplatePolicy, UnknownBranch};
 use crate::rules::event::{Category, TemplateName};
 use crate::rules::market::Country;
 use crate::rules::ruleset::{EntryOpens, RuleSet, Rules, Service, Set};
 use crate::time::{Span, Zone};
 use crate::words::Words;
+use closed::ClosedTable;
 
 /// The shortest time for which message ids can be kept: the platform repeats webhooks for seven days, and no conversation lasts longer.
 const RETENTION_MIN: Span = Span::hours(8 * 24);
@@ -92,10 +96,22 @@ pub struct Config {
     pub secrets: Vec<Secret>,
     /// The tokens of the webhook's verification handshake.
     pub verify_tokens: Vec<Secret>,
-    policy: Policy,
-    numbers: HashMap<Business, Policy>,
+    /// Whether the closed branch is run once for messages that the platform took and refused afterwards: their bodies are kept until then.
+    pub again: bool,
+    /// How messages are parked.
+    pub parking: Parking,
+    default: Number,
+    numbers: HashMap<Business, Number>,
     displays: HashMap<Business, Business>,
     template_categories: HashMap<String, Category>,
+}
+
+/// What is configured of one number.
+#[derive(Debug, Clone)]
+struct Number {
+    policy: Policy,
+    closed: Vec<Step>,
+    token_file: Option<PathBuf>,
 }
 
 impl Config {
@@ -116,7 +132,13 @@ impl Config {
     /// `Config`, naming the line and the key at fault.
     pub fn parse(text: &str, folder: &Path) -> Result<Self> {
         let file: File = toml::from_str(text).map_err(|cause| explained(text, &cause))?;
-        let policy = file.policy()?;
+        let template_categories = file.template_categories()?;
+        let category_of = |template: &TemplateName| category_in(&template_categories, template);
+        let default = Number {
+            policy: file.policy()?,
+            closed: file.closed.steps(&category_of)?,
+            token_file: token_file("token_file", file.token_file.as_deref(), folder)?,
+        };
         let mut numbers = HashMap::new();
         let mut displays = HashMap::new();
         for (id, number) in &file.numbers {
@@ -124,7 +146,14 @@ impl Config {
             let business = Business::parse(id).map_err(key)?;
             let twice =
                 |what: &str| Err(Error::new(Code::Config, format!("[numbers.{id}]: {what} stands there twice")));
-            if numbers.insert(business, number.policy(&file, &policy).map_err(key)?).is_some() {
+            let closed = match &number.closed {
+                Some(words) => file.closed.steps_of("closed", words, &category_of).map_err(key)?,
+                None => default.closed.clone(),
+            };
+            let token_file = token_file("token_file", number.token_file.as_deref(), folder).map_err(key)?;
+            let policy = number.policy(&file, &default.policy).map_err(key)?;
+            let token_file = token_file.or_else(|| default.token_file.clone());
+            if numbers.insert(business, Number { policy, closed, token_file }).is_some() {
                 return twice("the number");
             }
             if let Some(display) = &number.display {
@@ -134,13 +163,6 @@ impl Config {
                 }
             }
         }
-        let template_categories = file.templates.category.iter().map(|(name, word)| {
-            let key = format!("templates.category.{name}");
-            let of_template = |category: &Category| !matches!(category, Category::Service | Category::Unknown);
-            let category = one_of(&key, word, Category::ALL.iter().copied().filter(of_template))?;
-            let name = name.split_once('/').map_or(name.clone(), |(name, language)| written(name, language));
-            Ok((name, category))
-        });
         let retention = span("retention", file.retention.as_deref().unwrap_or("35d"))?;
         if retention < RETENTION_MIN {
             let stated = file.retention.as_deref().unwrap_or_default();
@@ -161,8 +183,10 @@ impl Config {
                 &file.webhook.verify_token_env,
                 folder,
             )?,
-            template_categories: template_categories.collect::<Result<_>>()?,
-            policy,
+            again: file.closed.again,
+            parking: file.closed.parking()?,
+            template_categories,
+            default,
             numbers,
             displays,
         })
@@ -175,7 +199,21 @@ impl Config {
 
     /// The policy of a number.
     pub fn policy(&self, business: Business) -> &Policy {
-        self.numbers.get(&business).unwrap_or(&self.policy)
+        &self.number(business).policy
+    }
+
+    /// What is done in place of a send of a number that the window does not let through, in order; the last step is always to block it.
+    pub fn closed(&self, business: Business) -> &[Step] {
+        &self.number(business).closed
+    }
+
+    /// The file that holds a number's access token, for sends that the gateway makes by itself; of numbers that are not listed, for `None`.
+    pub fn token_file(&self, business: Option<Business>) -> Option<&Path> {
+        business.map_or(&self.default, |business| self.number(business)).token_file.as_deref()
+    }
+
+    fn number(&self, business: Business) -> &Number {
+        self.numbers.get(&business).unwrap_or(&self.default)
     }
 
     /// The numbers that are listed.
@@ -185,14 +223,18 @@ impl Config {
 
     /// The policy of numbers that are not listed.
     pub fn default_policy(&self) -> &Policy {
-        &self.policy
+        &self.default.policy
     }
 
     /// The category that the configuration gives a template: by name and language, or by name.
     pub fn template_category(&self, template: &TemplateName) -> Option<Category> {
-        let by_language = self.template_categories.get(&written(&template.name, &template.language));
-        by_language.or_else(|| self.template_categories.get(&template.name)).copied()
+        category_in(&self.template_categories, template)
     }
+}
+
+fn category_in(categories: &HashMap<String, Category>, template: &TemplateName) -> Option<Category> {
+    let by_language = categories.get(&written(&template.name, &template.language));
+    by_language.or_else(|| categories.get(&template.name)).copied()
 }
 
 fn written(name: &str, language: &str) -> String {
@@ -218,10 +260,13 @@ struct File {
     mode: Option<String>,
     fail: Option<String>,
     test_clock: bool,
+    prefer_free: Option<Switch>,
+    token_file: Option<String>,
     templates: Templates,
     webhook: Webhook,
     identity: Identity,
-    numbers: HashMap<String, Number>,
+    closed: ClosedTable,
+    numbers: HashMap<String, NumberTable>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -248,7 +293,7 @@ struct Identity {
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-struct Number {
+struct NumberTable {
     enabled: Option<bool>,
     display: Option<String>,
     #[serde(deserialize_with = "word_or_table")]
@@ -258,6 +303,17 @@ struct Number {
     account: Option<String>,
     authentication_international: Vec<String>,
     mode: Option<String>,
+    prefer_free: Option<Switch>,
+    token_file: Option<String>,
+    closed: Option<Vec<String>>,
+}
+
+/// On, off, or a word.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+enum Switch {
+    Bool(bool),
+    Word(String),
 }
 
 /// A name, or several.
@@ -364,6 +420,17 @@ struct OpensTable {
 }
 
 impl File {
+    fn template_categories(&self) -> Result<HashMap<String, Category>> {
+        let categories = self.templates.category.iter().map(|(name, word)| {
+            let key = format!("templates.category.{name}");
+            let of_template = |category: &Category| !matches!(category, Category::Service | Category::Unknown);
+            let category = one_of(&key, word, Category::ALL.iter().copied().filter(of_template))?;
+            let name = name.split_once('/').map_or(name.clone(), |(name, language)| written(name, language));
+            Ok((name, category))
+        });
+        categories.collect()
+    }
+
     fn policy(&self) -> Result<Policy> {
         let zone = Zone::parse(self.timezone.as_deref().unwrap_or("UTC")).map_err(|error| error.at("timezone"))?;
         Ok(Policy {
@@ -372,6 +439,7 @@ impl File {
             mode: word_or("mode", self.mode.as_deref(), Mode::default())?,
             margin: span("margin", self.margin.as_deref().unwrap_or("0"))?,
             unknown: unknown_branch(self.unknown.as_ref(), zone)?,
+            prefer_free: prefer_free(self.prefer_free.as_ref())?.unwrap_or_default(),
             templates: word_or("templates.policy", self.templates.policy.as_deref(), TemplatePolicy::default())?,
             currency: currency(self.currency.as_deref())?,
             account: account(self.account.as_deref())?,
@@ -380,7 +448,7 @@ impl File {
     }
 }
 
-impl Number {
+impl NumberTable {
     fn policy(&self, file: &File, default: &Policy) -> Result<Policy> {
         let country = |code: &String| {
             let country = Country::parse(code);
@@ -397,6 +465,7 @@ impl Number {
             rules: rules(self.rules.as_ref().or(file.rules.as_ref()), zone)?,
             enabled: self.enabled.unwrap_or(true),
             mode: word_or("mode", self.mode.as_deref(), default.mode)?,
+            prefer_free: prefer_free(self.prefer_free.as_ref())?.unwrap_or(default.prefer_free),
             currency: currency(self.currency.as_deref())?.or(default.currency),
             account: account(self.account.as_deref())?.or(default.account),
             international: self.authentication_international.iter().map(country).collect::<Result<_>>()?,
@@ -514,6 +583,27 @@ fn secrets(key: &str, files: &Several, variables: &Several, folder: &Path) -> Re
         return Err(Error::new(Code::Config, format!("{key}: a secret is empty; anybody could sign with it")));
     }
     Ok(secrets.into_iter().map(Secret).collect())
+}
+
+fn prefer_free(switch: Option<&Switch>) -> Result<Option<PreferFree>> {
+    Ok(Some(match switch {
+        None => return Ok(None),
+        Some(Switch::Bool(true)) => PreferFree::Note,
+        Some(Switch::Bool(false)) => PreferFree::Off,
+        Some(Switch::Word(word)) => one_of("prefer_free", word, PreferFree::ALL.iter().copied())?,
+    }))
+}
+
+/// The file of an access token, which is read anew for each use: it must be there, and its path must fit where gateways keep it.
+fn token_file(key: &str, file: Option<&str>, folder: &Path) -> Result<Option<PathBuf>> {
+    let Some(file) = file else { return Ok(None) };
+    let path = folder.join(file);
+    let error = |what: String| Error::new(Code::Config, format!("{key}: {} {what}", path.display()));
+    std::fs::File::open(&path).map_err(|cause| error(format!("cannot be read: {cause}")))?;
+    if path.to_str().is_none_or(|path| path.len() > 1000) {
+        return Err(error("is longer than 1000 bytes, or no UTF-8".to_owned()));
+    }
+    Ok(Some(path))
 }
 
 fn currency(text: Option<&str>) -> Result<Option<Currency>> {
