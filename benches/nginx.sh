@@ -43,7 +43,7 @@ plain_server+=" proxy_http_version 1.1; proxy_set_header Connection \"\"; } }"
 sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|&$temp_paths $plain_server|" \
     -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/var/log/nginx/|$dir/|" \
     -e "s|/usr/local/share/lua/5.1|$build/share/lua|g" -e "s|/usr/local/lib|$build/lib|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
-    -e "s|listen 8080|listen 127.0.0.1:$guarded|" -e "s|https://graph;|http://graph;|" \
+    -e "s|listen 8080|listen 127.0.0.1:$guarded|" -e "s|127.0.0.1:8080|127.0.0.1:$guarded|" -e "s|https://graph;|http://graph;|" \
     -e "s|graph.facebook.com:443|127.0.0.1:$upstream|" \
     "$root/examples/nginx/nginx.conf" >"$dir/nginx.conf"
 cat >"$dir/upstream.conf" <<END

@@ -871,7 +871,7 @@ fn gate_that_cannot_open_lets_through_where_the_hook_is_told() {
     let gateway = Gateway::new()
         .platform(&platform)
         .top("no_such_key = 1\n")
-        .edit("csw.toml\")", "csw.toml\", { fail = \"open\" })")
+        .edit("{ loopback =", "{ fail = \"open\", loopback =")
         .start();
 
     let answer = gateway.send(&text(STRANGER));
@@ -999,7 +999,7 @@ fn window_is_told_in_json() {
 #[test]
 fn window_answers_this_host_only_unless_configured() {
     let open_conf = |gateway: Builder| gateway.edit("deny all;", "");
-    let any_host = |gateway: Builder| open_conf(gateway).edit("csw.toml\")", "csw.toml\", { loopback_only = false })");
+    let any_host = |gateway: Builder| open_conf(gateway).edit("{ loopback =", "{ loopback_only = false, loopback =");
     let ask = |gateway: Builder, from: &str| {
         let gateway = gateway
             .edit(

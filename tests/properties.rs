@@ -13,7 +13,9 @@ use csw::party::{Business, Customer};
 use csw::rules::charge::Charge;
 use csw::rules::contact::Contact;
 use csw::rules::conversation::{self, Effect};
-use csw::rules::decision::{self, Decision, Meter, Mode, Policy, Standing, TemplatePolicy, UnknownBranch, Verdict};
+use csw::rules::decision::{
+    self, Decision, Meter, Mode, Policy, PreferFree, Standing, TemplatePolicy, UnknownBranch, Verdict,
+};
 use csw::rules::event::{
     Act, Category, Class, Event, Outgoing, PriceModel, Progress, Reported, Sending, Source, Status, What,
 };
@@ -383,6 +385,7 @@ fn policy(rules: Rules) -> Policy {
         margin,
         unknown,
         templates,
+        prefer_free: PreferFree::Off,
         currency: None,
         account: None,
         international: Vec::new(),

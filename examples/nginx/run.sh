@@ -81,7 +81,7 @@ fi
 sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|&$temp_paths|" \
     -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/var/log/nginx/|$dir/|" \
     -e "s|/usr/local/share/lua/5.1|$build/share/lua|g" -e "s|/usr/local/lib|$build/lib|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
-    -e "s|listen 8080|listen 127.0.0.1:$gateway_port|" \
+    -e "s|listen 8080|listen 127.0.0.1:$gateway_port|" -e "s|127.0.0.1:8080|127.0.0.1:$gateway_port|" \
     -e "s|graph.facebook.com:443|$address|" -e "s|https://graph;|$scheme://graph;|" \
     -e "s|graph.facebook.com;|${host%%:*};|" "$here/nginx.conf" >"$dir/nginx.conf"
 sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|&$temp_paths|" \

@@ -152,8 +152,8 @@ end
 
 
 function STEPS.park(gate, send, step, action, hands)
-  if not hands.await then
-    return false, "the gateway cannot wait for the disk"
+  if not hands.await or not hands.send then
+    return false, "the gateway cannot send what is parked"
   end
 
   local ticket, message = gate:submit_park(send.business, send.body)

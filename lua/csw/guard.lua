@@ -270,6 +270,47 @@ function _M.refuse_webhook(message, code)
 end
 
 
+--- Of the two sends that a workflow posts, the one that the window asks for; or the answer, where nothing is to be sent
+--- or the request cannot be read.
+---@param gate csw.Gate?
+---@param request string
+---@param at integer?  Unix ms; nil is the wall clock
+---@return { business: string, branch: string, body: string }? choice
+---@return csw.Action? answer
+function _M.choose(gate, request, at)
+  if not gate then
+    return nil, own(503, '{"error":{"code":"unavailable","message":"The gate is not open."}}')
+  end
+
+  local choice, message, code = gate:choose(request, at)
+  if not choice then
+    local status = MISTAKES[code]
+    local action = { headers = {}, fault = not status and message or nil }
+    return nil, platform_error(action, status or 503, status and UNREADABLE or UNAVAILABLE,
+      status and message or "The gateway cannot tell whether the customer service window is open. Try again later.")
+  end
+
+  if choice.forecast then
+    return nil, own(200, format('{"branch":"%s","sent":false}', choice.branch))
+  end
+
+  return choice
+end
+
+
+--- What all processes of the host have done, for Prometheus.
+---@param gate csw.Gate?
+---@return csw.Action
+function _M.metrics(gate)
+  local text = gate and gate:metrics()
+  if not text then
+    return own(503, "the gate is not open\n", TEXT)
+  end
+
+  return own(200, text, "text/plain; version=0.0.4; charset=utf-8")
+end
+
+
 --- The window of one customer, for workflow tools that branch on open and closed.
 ---@param gate csw.Gate?
 ---@param business string?

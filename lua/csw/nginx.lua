@@ -3,13 +3,14 @@
 --- The library is loaded by the workers, in `init_worker`, never by the master: a master would
 --- keep its code over every reload. Requiring this file loads no library.
 
-local guard = require "csw.guard"
+local closed   = require "csw.closed"
+local guard    = require "csw.guard"
+local at_hand  = require "csw.nginx_hands"
 
 local concat   = table.concat
 local find     = string.find
 local ipairs   = ipairs
 local match    = string.match
-local min      = math.min
 local open     = io.open
 local pairs    = pairs
 local pcall    = pcall
@@ -32,7 +33,7 @@ local MAX_RESPONSE = 64 * 1024
 
 local WEBHOOK_DEADLINE = 5 -- seconds
 local FLUSH_DEADLINE = 2000 -- ms
-local LONGEST_SLEEP = 0.008
+local DRAIN_EVERY = 1 -- second
 
 -- Where `gate:record` and its like can wait for the disk by yielding.
 local YIELDING = { rewrite = true, access = true, content = true, timer = true }
@@ -44,13 +45,12 @@ local VARIABLES = {
   csw_window_expires = "X-CSW-Window-Expires",
   csw_conversation   = "X-CSW-Conversation",
   csw_charge         = "X-CSW-Charge",
+  csw_instead        = "X-CSW-Instead",
+  csw_note           = "X-CSW-Note",
 }
 
 
-local HANDS = { forwards = true }
-
-
-local options = { fail = "closed", loopback_only = true }
+local options = { fail = "closed", loopback_only = true, loopback = false }
 local config_path
 local gate
 local test_clock
@@ -197,31 +197,46 @@ end
 
 -- Waits for a ticket without holding up the worker.
 local function await(ticket)
-  local deadline = ngx.now() + WEBHOOK_DEADLINE
-  local delay = 0.001
+  return at_hand.await(gate, ticket, WEBHOOK_DEADLINE)
+end
 
-  ngx.sleep(delay)
-  while true do
-    local state, result, code = gate:poll(ticket)
-    if state ~= "pending" then
-      return state, result, code
-    end
 
-    if ngx.now() >= deadline then
-      return "timeout", "the events were not on disk within " .. WEBHOOK_DEADLINE .. " s", "timeout"
-    end
+---@type csw.Hands
+local hands = { forwards = true, await = await, channel = at_hand.channel }
 
-    ngx.sleep(delay)
-    delay = min(delay * 2, LONGEST_SLEEP)
+
+-- Parked messages, and what else is to be done outside of requests. A request of our own does it, since subrequests
+-- need one.
+local function drain_when_due(premature)
+  if premature or not current_gate() then
+    return
   end
+
+  local due, message = gate:due()
+  if due then
+    local status, _, cause = at_hand.drain(options.loopback)
+    message = status ~= 200 and (cause or status)
+  end
+  if message then
+    log(ERR, "parked messages cannot be sent: ", message)
+  end
+end
+
+
+-- Whether the request comes from this host, or may come from elsewhere.
+local function is_local()
+  local address = ngx.var.remote_addr
+  return not options.loopback_only or find(address, "^127%.") or address == "::1" or find(address, "^unix:")
 end
 
 
 --- For `init_worker_by_lua`: opens the gate in this worker.
 ---@param path string  csw.toml
----@param opts? { fail?: "open"|"closed", loopback_only?: boolean }
+---@param opts? { fail?: "open"|"closed", loopback_only?: boolean, loopback?: string }
 ---  fail: what sends do while csw.toml itself cannot be read (default "closed");
----  loopback_only: false lets `window` answer other hosts (default true)
+---  loopback_only: false lets `window` and `metrics` answer other hosts (default true);
+---  loopback: this server's own address, with the path before the number ("http://127.0.0.1:8080/v23.0"), for what it
+---  sends by itself: without it nothing is parked
 function _M.init_worker(path, opts)
   if ngx.get_phase() ~= "init_worker" then
     error("csw.nginx.init_worker belongs into init_worker_by_lua, since the master must not load"
@@ -234,6 +249,20 @@ function _M.init_worker(path, opts)
       error("csw.nginx.init_worker: no option is called " .. tostring(name), 2)
     end
     options[name] = value
+  end
+
+  if options.loopback then
+    if not match(options.loopback, "^http://[^/:]+:%d+[%w%./]*$") then
+      error("csw.nginx.init_worker: loopback is " .. tostring(options.loopback)
+        .. "; it is an address of this server such as \"http://127.0.0.1:8080/v23.0\"", 2)
+    end
+    hands.send = function(send, token_file)
+      return at_hand.send(options.loopback, send, token_file)
+    end
+    -- One worker looks; another takes its place when it is gone.
+    if ngx.worker.id() == 0 then
+      ngx.timer.every(DRAIN_EVERY, drain_when_due)
+    end
   end
 
   current_gate()
@@ -349,9 +378,10 @@ function _M.send()
     endpoint = endpoint,
     parked = var.http_x_csw_parked ~= nil,
   }
+  ngx.req.clear_header("X-CSW-Parked")
   local action
   if body then
-    action = guard.send(current_gate(), send, HANDS, options.fail)
+    action = guard.send(current_gate(), send, hands, options.fail)
 
   else
     action = guard.undecided(current_gate(), send, message, code, options.fail)
@@ -360,6 +390,7 @@ function _M.send()
   for variable, name in pairs(VARIABLES) do
     var[variable] = action.headers[name] or ""
   end
+  var.csw_log = action.log
   if action.fault then
     log_apart(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
   end
@@ -372,7 +403,45 @@ function _M.send()
     return answer(action)
   end
 
-  ngx.ctx.csw_response = {}
+  if action.forward then
+    ngx.req.set_header("Content-Type", "application/json")
+    ngx.req.clear_header("Content-Encoding")
+    ngx.req.set_body_data(action.forward)
+    gate:submit_settle(action.stopped, ngx.HTTP_BAD_REQUEST, "", send.at)
+  end
+  ngx.ctx.csw_response = { body = action.keep and body or nil }
+end
+
+
+--- For `access_by_lua` of `/csw/branch`, or `/v23.0/csw/branch`: of the two sends that a workflow posts, the one that
+--- the window asks for goes to the send location. For a later time (`at`) it is only told which that would be.
+function _M.branch()
+  if ngx.req.get_method() ~= "POST" then
+    return ngx.exit(ngx.HTTP_NOT_ALLOWED)
+  end
+
+  local request, message, code = request_body()
+  local choice, action
+  if request then
+    choice, action = guard.choose(current_gate(), request, request_time())
+
+  else
+    action = guard.undecided(current_gate(), { gateway = "nginx" }, message, code, options.fail)
+  end
+
+  if not choice then
+    if action.fault then
+      log_apart(ERR, "a branch cannot be chosen: ", action.fault)
+    end
+
+    return answer(action)
+  end
+
+  ngx.req.set_header("Content-Type", "application/json")
+  ngx.req.clear_header("Content-Encoding")
+  ngx.req.set_header("X-CSW-Branch", choice.branch)
+  ngx.req.set_body_data(choice.body)
+  return ngx.exec(match(ngx.var.uri, "^(.*)/csw/branch$") .. "/" .. choice.business .. "/messages")
 end
 
 
@@ -389,6 +458,14 @@ function _M.response_headers()
   for variable, name in pairs(VARIABLES) do
     local value = var[variable]
     ngx.header[name] = value ~= "" and value or nil
+  end
+  if ngx.req.is_internal() then
+    ngx.header["X-CSW-Branch"] = match(var.http_x_csw_branch or "", "^%l+$")
+  end
+
+  -- Whoever sends by itself wants to know: what never reached the platform may be sent again.
+  if ngx.status >= 500 and var.upstream_status and not find(var.upstream_connect_time or "", "%d") then
+    ngx.header["X-CSW-Reached"] = "no"
   end
 end
 
@@ -420,20 +497,47 @@ function _M.settle()
   -- "502, 200 : 200" are two tries, then what `error_page` led to: the platform's is the last try.
   local status = match(var.upstream_status or "", "^[^:]*%f[%d](%d+)") or ngx.status
   local chunks = ngx.ctx.csw_response or {}
-  local ticket, message = gate:submit_settle(ngx.decode_base64(token), tonumber(status),
-    concat(chunks), request_time())
+  local response = concat(chunks)
+  token = ngx.decode_base64(token)
+  local ticket, message = gate:submit_settle(token, tonumber(status), response, request_time())
+  if ticket and chunks.body then
+    ticket, message = gate:submit_keep(token, tonumber(status), response, chunks.body)
+  end
   if not ticket then
     log_apart(ERR, "the platform's answer to a send is not recorded: ", message)
   end
 end
 
 
+--- For `content_by_lua` of `/csw/drain`, which this server asks by itself once a second while there is something to do.
+function _M.drain()
+  if not is_local() or not current_gate() then
+    return ngx.exit(ngx.HTTP_FORBIDDEN)
+  end
+
+  local sent, log_lines = closed.drain(gate, "nginx", hands, request_time())
+  for _, line in ipairs(log_lines) do
+    log_apart(NOTICE, line)
+  end
+
+  return answer({ status = 200, headers = { ["Content-Type"] = "application/json" }, body = '{"sent":' .. sent .. "}" })
+end
+
+
+--- For `content_by_lua` of `/csw/metrics`: what all processes of the host have done, for Prometheus.
+function _M.metrics()
+  if not is_local() then
+    return ngx.exit(ngx.HTTP_FORBIDDEN)
+  end
+
+  return answer(guard.metrics(current_gate()))
+end
+
+
 --- For `content_by_lua` of `/csw/window`. It logs nothing: nginx would add the request line, and
 --- with it the customer's number.
 function _M.window()
-  local address = ngx.var.remote_addr
-  local loopback = find(address, "^127%.") or address == "::1" or find(address, "^unix:")
-  if options.loopback_only and not loopback then
+  if not is_local() then
     return ngx.exit(ngx.HTTP_FORBIDDEN)
   end
 

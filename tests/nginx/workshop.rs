@@ -119,6 +119,7 @@ impl Builder {
         conf.replace("/usr/local/share/lua/5.1", &format!("{}/share/lua", build().display()));
         conf.replace("/usr/local/lib", &format!("{}/lib", build().display()));
         conf.replace("/etc/csw.toml", &format!("{root}/csw.toml"));
+        conf.replace("http://127.0.0.1:8080/v23.0", &format!("http://127.0.0.1:{port}/v23.0"));
         conf.replace("listen 8080", &format!("listen 127.0.0.1:{port}"));
         conf.replace("graph.facebook.com:443", &format!("127.0.0.1:{standin_port}"));
         if !self.tls {
@@ -194,6 +195,36 @@ impl Gateway {
 
     pub fn wait_for_conversation(&self, to: &str, name: &str, value: &str) {
         self.wait_for_send(&template(to, name), "X-CSW-Conversation", value);
+    }
+
+    /// The lines of the log of decisions, once there are so many.
+    pub fn decisions(&self, count: usize) -> Vec<Value> {
+        let read = || fs::read_to_string(self.dir.path().join("csw.log")).unwrap_or_default();
+        wait(&format!("{count} decisions in the log"), || read().lines().count() >= count);
+        read()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+            .collect()
+    }
+
+    /// The platform approves a template of the gateway's number.
+    pub fn approve(&self, name: &str, category: &str) {
+        let value = json!({"event": "APPROVED", "message_template_id": 1, "message_template_name": name,
+            "message_template_language": "en_US", "message_template_category": category});
+        let change = json!({"field": "message_template_status_update", "value": value});
+        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "time": now() / 1000, "changes": [change]}]});
+        assert_eq!(self.webhook(&body.to_string()).status, 200);
+        // Whose account it is, the platform says with every customer's message.
+        assert_eq!(self.webhook(&inbound("16505550000", now())).status, 200);
+    }
+
+    /// One of the counters of all processes.
+    pub fn metric(&self, name: &str) -> u64 {
+        let answer = self.get("/csw/metrics");
+        assert_eq!(answer.status, 200);
+        let text = answer.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     pub fn access_log(&self) -> String {
