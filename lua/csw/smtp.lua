@@ -14,6 +14,7 @@ local open   = io.open
 local pairs  = pairs
 local pcall  = pcall
 local sub    = string.sub
+local tostring = tostring
 local type   = type
 
 local ngx = ngx
@@ -26,6 +27,7 @@ local MAX_ADDRESS = 254
 
 local CONNECT_TIMEOUT = 1000 -- ms
 local TIMEOUT = 3000
+local MAX_LINES = 100
 
 -- An encoded word has at most 75 characters (RFC 2047), an encoded line at most 76 (RFC 2045).
 local WORD_BYTES = 45
@@ -68,14 +70,20 @@ local function is_address(text)
 end
 
 
--- A setting that is the same for all, or another for each letter.
-local function filled(setting, letter)
+-- A setting that is the same for all, or another for each letter. Of an error only the place is told, since its words
+-- may hold an address.
+local function filled(mail, name, letter)
+  local setting = mail[name] or ""
   if type(setting) ~= "function" then
-    return (gsub(setting or "", "{(%l+)}", { customer = letter.to, business = letter.business }))
+    return (gsub(setting, "{(%l+)}", { customer = letter.to, business = letter.business }))
   end
 
   local ok, value = pcall(setting, letter)
-  return ok and value or nil
+  if not ok then
+    return nil, "the function in `" .. name .. "` fails at " .. (match(tostring(value), "^(%S+:%d+):") or "?")
+  end
+
+  return value and tostring(value) or ""
 end
 
 
@@ -100,12 +108,12 @@ end
 
 
 -- Base64 lets every text through as it is, and no line of it begins with a dot.
-local function message_of(mail, letter, to)
+local function message_of(mail, letter, to, subject)
   local lines = {
     "Date: " .. date("!%a, %d %b %Y %H:%M:%S +0000"),
     "From: <" .. mail.from .. ">",
     "To: <" .. to .. ">",
-    "Subject: " .. header_text(filled(mail.subject, letter) or ""),
+    "Subject: " .. header_text(subject),
     "Message-ID: <" .. letter.id .. "@" .. match(mail.from, "@(.*)") .. ">",
     "Auto-Submitted: auto-generated",
     "MIME-Version: 1.0",
@@ -145,7 +153,7 @@ local function ask(socket, what, class, command)
 
     code, more = match(line, "^(%d%d%d)(%-?)")
     words[#words + 1] = sub(line, 5)
-  until more ~= "-"
+  until more ~= "-" or #words == MAX_LINES
 
   if not code or floor(code / 100) ~= class then
     return nil, format("%s was answered %s", what, match(words[1], "^%d%.%d+%.%d+") or code or "in no SMTP")
@@ -246,7 +254,7 @@ end
 
 --- For `content_by_lua` of a channel's location: sends the subrequest's body to the customer as an e-mail. Answers 200
 --- once the mail server has it, with the server's own id of it where it says one; 404 where the customer has no
---- address, and 502 where it cannot be sent. The reason is one line, which names no address.
+--- address, 502 where the mail cannot be sent. The reason is one line, which names no address.
 ---@param mail csw.Mail
 function _M.deliver(mail)
   local letter, why = letter_of_request()
@@ -254,11 +262,19 @@ function _M.deliver(mail)
     return refuse(400, why)
   end
 
-  if not mail.host or not is_address(mail.from) then
-    return refuse(500, "csw.smtp needs a host and the sender's address in from")
+  if not mail.host or not mail.to or not is_address(mail.from) then
+    return refuse(500, "csw.smtp needs a host, whom to write to, and an address in from")
   end
 
-  local to = filled(mail.to, letter)
+  local to, subject
+  to, why = filled(mail, "to", letter)
+  if to then
+    subject, why = filled(mail, "subject", letter)
+  end
+  if not subject then
+    return refuse(500, why)
+  end
+
   if not is_address(to) then
     return refuse(404, "the customer has no e-mail address")
   end
@@ -267,7 +283,7 @@ function _M.deliver(mail)
   local timeout = mail.timeout or TIMEOUT
   socket:settimeouts(min(CONNECT_TIMEOUT, timeout), timeout, timeout)
   local said
-  said, why = converse(socket, mail, to, message_of(mail, letter, to))
+  said, why = converse(socket, mail, to, message_of(mail, letter, to, subject))
   if not said then
     return refuse(502, why)
   end

@@ -95,10 +95,8 @@ pub fn write_channels(root: &Path, kannel: (u16, &str), mail: u16, edits: &[(Str
     replace("port = 25,", &format!("port = {mail},"));
     replace("/etc/nginx/kannel_user.conf", root.join("kannel_user.conf").to_str().unwrap());
     fs::write(root.join("channels.conf"), conf).unwrap();
-    let user = format!(
-        "proxy_set_header X-Kannel-Username \"csw\";\nproxy_set_header X-Kannel-Password \"{}\";\n",
-        kannel.1
-    );
+    let user =
+        format!("proxy_set_header X-Kannel-Username \"csw\";\nproxy_set_header X-Kannel-Password \"{}\";\n", kannel.1);
     fs::write(root.join("kannel_user.conf"), user).unwrap();
 }
 
@@ -169,11 +167,7 @@ impl Channels {
         let headers = [&letter, headers].concat();
         let answer = request(self.port, "POST", &format!("/give/{channel}"), &headers, text.as_bytes());
         assert_eq!(answer.status, 200, "{}", self.error_log());
-        Given {
-            status: answer.header("X-Status").parse().unwrap(),
-            id: answer.header("X-Id"),
-            answer: answer.text(),
-        }
+        Given { status: answer.header("X-Status").parse().unwrap(), id: answer.header("X-Id"), answer: answer.text() }
     }
 
     pub fn get(&self, path: &str) -> Answer {
@@ -260,10 +254,11 @@ http {
 
 /// bearerbox, smsbox, and the SMS center to which they are connected. Fields are dropped in this order.
 pub struct Kannel {
-    center: Program,
+    center: Option<Program>,
     smsbox: Program,
     bearerbox: Program,
     dir: TempDir,
+    admin: u16,
     pub port: u16,
 }
 
@@ -308,13 +303,26 @@ impl Kannel {
         let mut center = Command::new(FAKE_SMSC);
         center.args(["-H", "127.0.0.1", "-m", "0", "-r", &center_port.to_string(), "1 2 text nop"]);
         let center = Program::start(&mut center, &log("center"));
-        let kannel = Kannel { center, smsbox, bearerbox, dir, port };
+        let kannel = Kannel { center: Some(center), smsbox, bearerbox, dir, admin, port };
         // Until both are connected, Kannel answers that it has queued what it gets.
         wait("smsbox and the SMS center are connected", || {
-            let status = request(admin, "GET", "/status.txt?password=change%20me", &[], b"").text();
-            status.contains("smsbox:csw") && status.contains("(online")
+            kannel.status().contains("smsbox:csw") && kannel.is_online()
         });
         kannel
+    }
+
+    fn status(&self) -> String {
+        request(self.admin, "GET", "/status.txt?password=change%20me", &[], b"").text()
+    }
+
+    fn is_online(&self) -> bool {
+        self.status().contains("(online")
+    }
+
+    /// The SMS center is gone.
+    pub fn lose_center(&mut self) {
+        self.center = None;
+        wait("Kannel has no SMS center", || !self.is_online());
     }
 
     /// Its side of the phones is down: bearerbox says nothing more.
