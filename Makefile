@@ -29,7 +29,7 @@ deps:
 	    echo "installing:" $$missing; \
 	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root apt-get update -qq && \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	    $$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends --no-remove $$missing >/dev/null; \
 	fi
 
 SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')

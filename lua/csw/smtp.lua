@@ -163,10 +163,14 @@ local function ask(socket, what, class, command)
 end
 
 
+-- lua-resty-core may throw where the server is quick and its certificate not trusted (its issue 499).
 local function handshake(socket, name)
-  local ok, message = socket:sslhandshake(nil, name, true)
+  local ok, session, message = pcall(socket.sslhandshake, socket, nil, name, true)
+  if ok and session then
+    return true
+  end
 
-  return ok, "the mail server's TLS is not trusted: " .. (message or "")
+  return nil, "the mail server's TLS is not trusted: " .. (ok and message or "its certificate is refused")
 end
 
 
