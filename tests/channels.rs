@@ -4,6 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+use std::fs;
+use std::net::TcpListener;
 use std::time::Duration;
 
 #[path = "support/gateway.rs"]
@@ -122,17 +124,17 @@ fn sms_that_kannel_refuses_is_not_accepted() {
 
 #[test]
 fn sms_fails_soon_while_kannel_is_down_or_silent() {
-    let channels = Channels::new().start();
+    let channels = Channels::new().hasty().start();
     let (given, took) = timed(|| channels.give("sms", CUSTOMER, "Hello"));
     assert_eq!(given.status, 502);
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 
     let kannel = Kannel::start();
     kannel.freeze();
-    let channels = Channels::new().kannel(&kannel).start();
+    let channels = Channels::new().kannel(&kannel).hasty().start();
     let (given, took) = timed(|| channels.give("sms", CUSTOMER, "Hello"));
     assert_eq!(given.status, 504);
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }
 
 #[test]
@@ -280,15 +282,15 @@ fn email_fails_soon_while_the_server_is_down_or_silent() {
     server.stop();
     let (given, took) = timed(|| channels.give("email", CUSTOMER, "Hello"));
     assert_eq!((given.status, given.answer.as_str()), (502, "the mail server cannot be reached: connection refused\n"));
-    assert!(took < Duration::from_millis(500), "{took:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
 
-    // It takes connections and says nothing; or it is no mail server.
-    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    // It takes connections and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    let channels = Channels::new().edit("port = 25,", &format!("port = {port}, -- port = 25,\ntimeout = 300,")).start();
+    let channels = Channels::new().hasty().edit("port = 25,", &format!("port = {port}, -- port = 25,")).start();
     let (given, took) = timed(|| channels.give("email", CUSTOMER, "Hello"));
     assert_eq!((given.status, given.answer.as_str()), (502, "the connection was not answered: timeout\n"));
-    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert!(took < Duration::from_secs(6), "{took:?}");
 }
 
 #[test]
@@ -296,7 +298,7 @@ fn email_goes_through_tls_with_a_password_or_not_at_all() {
     let server = MailServer::with_login();
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
-    std::fs::write(&password, format!("{MAIL_PASSWORD}\n")).unwrap();
+    fs::write(&password, format!("{MAIL_PASSWORD}\n")).unwrap();
     let login = format!("username = \"{MAIL_USER}\", password_file = \"{}\"", password.display());
     let settings = |settings: &str| {
         Channels::new()
@@ -311,7 +313,7 @@ fn email_goes_through_tls_with_a_password_or_not_at_all() {
     assert_eq!(server.only().text(), "Hello");
     assert!(server.log().contains("P=esmtpsa"), "{}", server.log());
 
-    std::fs::write(folder.path().join("wrong"), "wrong").unwrap();
+    fs::write(folder.path().join("wrong"), "wrong").unwrap();
     let wrong = login.replace("/password", "/wrong");
     for (wrong, why) in [
         (format!("tls = true, name = \"{MAIL_NAME}\""), "the sender was answered 550"),
@@ -365,7 +367,7 @@ fn logs_and_mails_hold_no_secret_and_no_number() {
     let (kannel, server) = (Kannel::start(), MailServer::with_login());
     let folder = tempfile::tempdir().unwrap();
     let password = folder.path().join("password");
-    std::fs::write(&password, MAIL_PASSWORD).unwrap();
+    fs::write(&password, MAIL_PASSWORD).unwrap();
     let login =
         format!("tls = true, name = \"{MAIL_NAME}\", username = \"shop\", password_file = \"{}\"", password.display());
     let channels = Channels::new()
