@@ -248,6 +248,7 @@ fn email_has_an_address_and_a_subject_of_the_customers_own() {
     assert_eq!(mail.header("To"), "<sheena.nelson+shop@sms.example.com>");
     assert_eq!(mail.subject(), format!("{subject}\r\nBcc: a@example.com"));
     assert_eq!(mail.header("Bcc"), "");
+    assert!(mail.head().lines().all(|line| line.len() <= 76 || line.starts_with("Message-ID")), "{mail:?}");
 
     for (to, text) in [("16505550404", "Hello"), (CUSTOMER, "address")] {
         let given = channels.give("email", to, text);

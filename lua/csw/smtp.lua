@@ -1,8 +1,9 @@
 --- Another channel in nginx: a text as an e-mail, through a mail server that speaks SMTP (RFC 5321). For a location of
 --- csw's subrequests: see examples/nginx/channels.conf.
 
+local email = require "csw.mail"
+
 local concat = table.concat
-local date   = os.date
 local find   = string.find
 local floor  = math.floor
 local format = string.format
@@ -21,17 +22,9 @@ local ngx = ngx
 local encode_base64 = ngx.encode_base64
 
 
--- Narrower than RFC 5321: nothing that is quoted, and nothing that could end a command or a header.
-local ADDRESS = "^[%w.!#$%%&'*+/=?^_~-]+@%w[%w.-]*$"
-local MAX_ADDRESS = 254
-
 local CONNECT_TIMEOUT = 1000 -- ms
 local TIMEOUT = 3000
 local MAX_LINES = 100
-
--- An encoded word has at most 75 characters (RFC 2047), an encoded line at most 76 (RFC 2045).
-local WORD_BYTES = 45
-local LINE_BYTES = 57
 
 -- What a server says of the message that it took: Exim, Postfix, and Sendmail or OpenSMTPD.
 local QUEUE_IDS = { "%f[%w]id=([%w.-]+)", "queued as ([%w.-]+)", "([%w.-]+) Message accepted" }
@@ -65,11 +58,6 @@ local function refuse(status, why)
 end
 
 
-local function is_address(text)
-  return type(text) == "string" and #text <= MAX_ADDRESS and find(text, ADDRESS) ~= nil
-end
-
-
 -- A setting that is the same for all, or another for each letter. Of an error only the place is told, since its words
 -- may hold an address.
 local function filled(mail, name, letter)
@@ -84,50 +72,6 @@ local function filled(mail, name, letter)
   end
 
   return value and tostring(value) or ""
-end
-
-
--- As encoded words, cut between characters; plain where nothing needs encoding.
-local function header_text(text)
-  if #text <= WORD_BYTES and not find(text, "[^ -~]") and not find(text, "=?", 1, true) then
-    return text
-  end
-
-  local words, first = {}, 1
-  while first <= #text do
-    local last = min(first + WORD_BYTES - 1, #text)
-    while last > first and find(text, "^[\128-\191]", last + 1) do
-      last = last - 1
-    end
-    words[#words + 1] = "=?utf-8?B?" .. encode_base64(sub(text, first, last)) .. "?="
-    first = last + 1
-  end
-
-  return concat(words, "\r\n ")
-end
-
-
--- Base64 lets every text through as it is, and no line of it begins with a dot.
-local function message_of(mail, letter, to, subject)
-  local lines = {
-    "Date: " .. date("!%a, %d %b %Y %H:%M:%S +0000"),
-    "From: <" .. mail.from .. ">",
-    "To: <" .. to .. ">",
-    "Subject: " .. header_text(subject),
-    "Message-ID: <" .. letter.id .. "@" .. match(mail.from, "@(.*)") .. ">",
-    "Auto-Submitted: auto-generated",
-    "MIME-Version: 1.0",
-    "Content-Type: text/plain; charset=utf-8",
-    "Content-Transfer-Encoding: base64",
-    "",
-  }
-  local text = gsub(gsub(letter.text, "\r\n?", "\n"), "\n", "\r\n")
-  for first = 1, #text, LINE_BYTES do
-    lines[#lines + 1] = encode_base64(sub(text, first, first + LINE_BYTES - 1))
-  end
-  lines[#lines + 1] = "."
-
-  return concat(lines, "\r\n")
 end
 
 
@@ -266,7 +210,7 @@ function _M.deliver(mail)
     return refuse(400, why)
   end
 
-  if not mail.host or not mail.to or not is_address(mail.from) then
+  if not mail.host or not mail.to or not email.is_address(mail.from) then
     return refuse(500, "csw.smtp needs a host, whom to write to, and an address in from")
   end
 
@@ -279,7 +223,7 @@ function _M.deliver(mail)
     return refuse(500, why)
   end
 
-  if not is_address(to) then
+  if not email.is_address(to) then
     return refuse(404, "the customer has no e-mail address")
   end
 
@@ -287,7 +231,7 @@ function _M.deliver(mail)
   local timeout = mail.timeout or TIMEOUT
   socket:settimeouts(min(CONNECT_TIMEOUT, timeout), timeout, timeout)
   local said
-  said, why = converse(socket, mail, to, message_of(mail, letter, to, subject))
+  said, why = converse(socket, mail, to, email.message(mail.from, to, subject, letter))
   if not said then
     return refuse(502, why)
   end
