@@ -14,7 +14,8 @@ REMAP   := RUSTFLAGS="--remap-path-prefix=$(CRATES)=/cargo --remap-path-prefix=$
            CFLAGS="-ffile-prefix-map=$(CRATES)=/cargo -ffile-prefix-map=$(CURDIR)=/csw"
 LIB     := $(REMAP) cargo rustc --release --lib
 PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
-            gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl time
+            gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl time \
+            kannel kannel-extras exim4-daemon-light
 
 .PHONY: all deps build install uninstall header run story test test-rust test-lua lint bench clean
 
@@ -28,7 +29,7 @@ deps:
 	    echo "installing:" $$missing; \
 	    as_root=; [ "$$(id -u)" = 0 ] || as_root=sudo; \
 	    $$as_root apt-get update -qq && \
-	    $$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	    $$as_root env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends --no-remove $$missing >/dev/null; \
 	fi
 
 SOURCES := Cargo.toml Cargo.lock $(shell find src -name '*.rs')

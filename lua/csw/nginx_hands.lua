@@ -58,7 +58,7 @@ function _M.channel(location, letter)
   local response = ngx.location.capture(location, {
     method = ngx.HTTP_POST,
     body = letter.text,
-    args = { to = letter.to, text = letter.text, business = letter.business, id = letter.id },
+    args = { to = letter.to, business = letter.business, id = letter.id },
   })
 
   return response.status, response.header["X-CSW-Channel-Id"]

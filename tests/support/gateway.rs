@@ -105,6 +105,10 @@ impl Asked {
     pub fn header(&self, name: &str) -> String {
         header_of(&self.head, name)
     }
+
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.head.lines().filter_map(|line| line.split_once(": "))
+    }
 }
 
 pub struct Answer {
