@@ -116,11 +116,11 @@ macro_rules! programs {
     )+ };
 }
 
-programs!(accounting, doors, misuse, fork, two_gates, threads);
+programs!(accounting, closed, doors, misuse, fork, two_gates, threads);
 
 #[test]
 fn programs_use_every_function() {
-    let programs: String = ["accounting", "doors", "misuse", "fork", "two_gates", "threads"]
+    let programs: String = ["accounting", "closed", "doors", "misuse", "fork", "two_gates", "threads"]
         .map(|name| fs::read_to_string(source(name)).unwrap())
         .concat();
     let calls = |function: &str| programs.contains(&format!("{function}("));
@@ -281,7 +281,7 @@ impl Service {
         install(folder);
         let mut make = with_installed(folder, "make");
         run(make.arg("--silent").arg("-f").arg(root().join("examples/c/Makefile")).current_dir(folder));
-        fs::write(folder.join("csw.toml"), "store = \"lmdb:store\"\n").unwrap();
+        fs::write(folder.join("csw.toml"), "store = \"lmdb:store\"\n[closed]\nsteps = [\"park\"]\n").unwrap();
     }
 
     fn connect(&self) -> Connection {
@@ -354,7 +354,7 @@ fn example_service_answers_when_records_are_on_disk() {
     }
 
     // A line without an end is not kept for ever; a client that leaves without waiting has its record all the same.
-    one.say(&"x".repeat(512));
+    one.say(&"x".repeat(4096));
     assert_eq!(one.answer(), "");
     service.connect().say("act 106540352242922 16505559999\n");
     let mut asked = 0;
@@ -369,5 +369,38 @@ fn example_service_answers_when_records_are_on_disk() {
     for customer in ["16505551234", "16505559999"] {
         assert!(one.ask(&format!("check 106540352242922 {customer}")).starts_with("open window_open 1"), "{customer}");
     }
+    service.stop();
+}
+
+#[test]
+fn example_service_gates_parks_and_drains() {
+    let folder = TempDir::new().unwrap();
+    Service::build(folder.path());
+    let service = Service::start(folder.path());
+    let text = |to: &str, text: &str| format!(r#"{{"to":"{to}","type":"text","text":{{"body":"{text}"}}}}"#);
+    let template = r#"{"to":"16505551234","type":"template","template":{"name":"news","language":{"code":"en"}}}"#;
+    let send = |connection: &mut Connection, body: &str| connection.ask(&format!("send 106540352242922 {body}"));
+
+    let (mut business, mut platform) = (service.connect(), service.connect());
+    assert!(send(&mut business, template).starts_with("error unavailable "), "nobody stands for the platform yet");
+    platform.say("deliver\n");
+    // The line above is taken before the next one is answered.
+    assert!(platform.ask("check 106540352242922 16505551234").starts_with("unknown "));
+    assert!(send(&mut business, template).starts_with("sent template wamid.c."));
+    assert_eq!(platform.answer(), template);
+    assert!(send(&mut business, &text("16505551234", "one")).starts_with("parked "));
+    assert!(send(&mut business, &text("16505551234", "two")).starts_with("parked "));
+    assert!(send(&mut business, "no json").starts_with("error body "));
+    service.stop();
+
+    let service = Service::start(folder.path());
+    let (mut business, mut platform) = (service.connect(), service.connect());
+    platform.say("deliver\n");
+    assert!(platform.ask("check 106540352242922 16505551234").starts_with("unknown "));
+    assert_eq!(business.ask("act 106540352242922 16505551234 wamid.1"), "recorded none");
+    assert_eq!(platform.answer(), text("16505551234", "one"), "parked over a restart, and sent in order");
+    assert_eq!(platform.answer(), text("16505551234", "two"));
+    assert!(send(&mut business, &text("16505551234", "three")).starts_with("sent window_open wamid.c."));
+    assert_eq!(platform.answer(), text("16505551234", "three"));
     service.stop();
 }

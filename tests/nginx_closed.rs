@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 
 use serde_json::{Value, json};
 
+#[path = "channels/workshop.rs"]
+mod channels;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/scenario.rs"]
@@ -18,6 +20,7 @@ mod scenario;
 #[path = "nginx/workshop.rs"]
 mod workshop;
 
+use channels::{KANNEL_PASSWORD, Kannel, MailServer, PATIENCE, write_channels};
 use workshop::*;
 
 const STRANGER: &str = "16505559999";
@@ -144,6 +147,33 @@ fn denied_text_goes_to_the_first_channel_that_takes_it() {
         (&line["instead"], &line["passed_over"]),
         (&json!("channel:email"), &json!("channel:sms: answered 503"))
     );
+}
+
+#[test]
+fn denied_text_goes_out_as_an_sms_through_kannel_and_as_an_email_where_there_is_no_sms() {
+    let (platform, kannel, mail) = (Server::platform(), Kannel::start(), MailServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    write_channels(folder.path(), (kannel.port, KANNEL_PASSWORD), mail.port, &PATIENCE);
+    let steps =
+        "[closed]\nsteps = [\"channel:sms\", \"channel:email\"]\n[closed.channel.sms]\n[closed.channel.email]\n";
+    let include = format!("include {}/channels.conf;", folder.path().display());
+    let gateway =
+        Gateway::new().platform(&platform).toml(steps).edit("#   include /etc/nginx/channels.conf;", &include).start();
+
+    let sms = gateway.send(&text_of(CUSTOMER, "Your order is on its way \u{1f69a}"));
+    assert_eq!((sms.status, sms.header("X-CSW-Instead").as_str()), (200, "channel:sms"), "{}", sms.text());
+    let got = kannel.only();
+    assert_eq!((got.to.as_str(), got.text.as_str()), (CUSTOMER, "Your order is on its way \u{1f69a}"));
+    assert!(sms.header("X-CSW-Instead-Id").starts_with("csw."), "Kannel says no id of its own");
+
+    // More parts than an SMS may have.
+    let long = "x".repeat(4000);
+    let email = gateway.send(&text_of(CUSTOMER, &long));
+    assert_eq!((email.status, email.header("X-CSW-Instead").as_str()), (200, "channel:email"), "{}", email.text());
+    assert_eq!(mail.only().text().trim_end(), long);
+    assert_eq!(email.json()["messages"][0]["id"], email.header("X-CSW-Instead-Id"));
+    assert_eq!(gateway.decisions(2)[1]["passed_over"], "channel:sms: answered 413");
+    assert_eq!(sent(&platform).len(), 0);
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn only(language: &str) -> String {
 /// A folder that stands for /etc/csw, with the secrets that the README names.
 fn with_secrets() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    for secret in ["app_secret", "verify_token"] {
+    for secret in ["app_secret", "verify_token", "token"] {
         std::fs::write(folder.path().join(secret), "secret\n").unwrap();
     }
     folder

@@ -1,17 +1,24 @@
-// A service on one thread that never waits for the store: it tells customers' windows, takes in what happened, and
-// answers when that is on disk.
+// A gateway on one thread that never waits for the store: it gates sends, parks what may not go out now, sends it once
+// the customer writes, and answers when everything is on disk.
 //
 //     make && ./service csw.toml csw.sock          and in another terminal: nc -U csw.sock
 //
-// It speaks lines over a Unix socket. BUSINESS is the phone number id; times are Unix milliseconds.
+// It speaks lines over a Unix socket. BUSINESS is the phone number id, BODY what one would post to the platform as one
+// line of JSON; times are Unix milliseconds.
 //
 //     check BUSINESS CUSTOMER          open window_open 1700086400000       state, reason, end of the window
 //     act BUSINESS CUSTOMER [ID]       recorded none                        the customer wrote
-//     sent BUSINESS CUSTOMER ID        recorded opens service               the business wrote
+//     sent BUSINESS CUSTOMER ID        recorded opens service               the business wrote, elsewhere
+//     send BUSINESS BODY               sent template wamid.c.1              the business sends: it went out,
+//                                      parked 7                             or waits for the customer's next message,
+//                                      denied window_closed                 or may not go out
+//     deliver                          (no answer yet)                      this connection is the platform: each send
+//                                                                           that goes out is a line to it
 //     check BUSINESS nobody            error invalid customer ...           whatever went wrong: its code, and why
 //
-// How it goes together: csw_check answers at once. csw_submit_record gives a ticket, and the connection rests until
-// csw_event_fd wakes the loop and csw_poll says what became of it. Meanwhile all others are served.
+// How it goes together: csw_check and csw_decide answer at once. Everything else is submitted and gives a ticket; whoever
+// asked rests until csw_event_fd wakes the loop and csw_poll says what became of it. Meanwhile all others are served.
+// What is parked comes back from csw_submit_take once its customer has written, and goes the same way as any other send.
 #define _GNU_SOURCE
 
 #include <csw.h>
@@ -24,15 +31,21 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #define CONNECTIONS 64
-#define LINE 512
+#define LINE 4096
+
+// What a connection waits for.
+enum waiting { FOR_RECORD, FOR_SETTLED, FOR_PARKED };
 
 struct connection {
     int fd;           // -1: free
-    uint64_t ticket;  // of the record that is on its way; 0: none
+    uint64_t ticket;  // of what is on its way; 0: nothing
+    enum waiting waiting;
+    char said[128];  // the answer, once what was sent is on record
     size_t length;
     char input[LINE];
 };
@@ -42,6 +55,17 @@ static int poller;
 static struct connection connections[CONNECTIONS];
 // What epoll tells apart from connections.
 static struct connection listening, decided, stopping;
+// The connection that stands for the platform; -1: nobody does.
+static int platform = -1;
+static unsigned long sends;
+
+// The message that was parked and is being sent, and the ticket of the step that it has come to.
+static struct {
+    enum { IDLE, TAKING, SENDING, RETURNING } step;
+    uint64_t ticket;
+    int32_t fate;
+    csw_parcel parcel;
+} drain;
 
 static void watch(int operation, int fd, uint32_t events, struct connection *who)
 {
@@ -55,6 +79,8 @@ static void watch(int operation, int fd, uint32_t events, struct connection *who
 // A ticket that is out needs nobody: its record is written all the same, its outcome forgotten in time.
 static void hang_up(struct connection *connection)
 {
+    if (connection->fd == platform)
+        platform = -1;
     close(connection->fd);
     connection->fd = -1;
 }
@@ -103,14 +129,96 @@ static void submit(struct connection *connection, int32_t kind, const char *busi
     event.id_length = strlen(id);
     if (csw_submit_record(gate, &event, &connection->ticket, &error) != CSW_OK)
         answer_error(connection, &error);
-    else
+    else {
+        connection->waiting = FOR_RECORD;
         watch(EPOLL_CTL_MOD, connection->fd, 0, connection);
+    }
+}
+
+// Gives a body to the platform, which here is whoever said "deliver", and settles the decision with its answer: what
+// csw knows of the message from then on. Returns the ticket; 0 where nobody took it.
+static uint64_t transmit(const csw_decision *decision, const char *body, size_t length, char *id, size_t room)
+{
+    csw_error error = {.size = sizeof error};
+    uint64_t ticket = 0;
+    char response[128];
+    struct iovec line[] = {{(void *)body, length}, {"\n", 1}};
+    struct msghdr message = {.msg_iov = line, .msg_iovlen = 2};
+    if (platform < 0 || sendmsg(platform, &message, MSG_DONTWAIT | MSG_NOSIGNAL) != (ssize_t)length + 1)
+        return 0;
+    snprintf(id, room, "wamid.c.%d.%lu", (int)getpid(), ++sends);
+    int size = snprintf(response, sizeof response, "{\"messages\":[{\"id\":\"%s\"}]}", id);
+    if (csw_submit_settle(gate, decision, 200, response, (size_t)size, 0, &ticket, &error) != CSW_OK)
+        fprintf(stderr, "%s is not on record: %s\n", id, error.message);
+    return ticket;
+}
+
+// What may not go out is parked where csw.toml says so: of the other steps this gateway has none.
+static void park_or_deny(struct connection *connection, const csw_decision *decision, const char *business,
+                         const char *body)
+{
+    csw_error error = {.size = sizeof error};
+    csw_instead instead = {.size = sizeof instead};
+    size_t length;
+    for (uint32_t index = 0;; index++) {
+        static char text[128 * 1024];
+        if (csw_instead_of(gate, business, strlen(business), body, strlen(body), 0, index, &instead, text, sizeof text,
+                           &length, &error) != CSW_OK) {
+            answer_error(connection, &error);
+            return;
+        }
+        if (instead.kind == CSW_STEP_KIND_BLOCK)
+            break;
+        if (instead.kind != CSW_STEP_KIND_PARK || instead.unfit != 0)
+            continue;
+        if (csw_submit_park(gate, business, strlen(business), body, strlen(body), &connection->ticket, &error) != CSW_OK) {
+            answer_error(connection, &error);
+            return;
+        }
+        connection->waiting = FOR_PARKED;
+        watch(EPOLL_CTL_MOD, connection->fd, 0, connection);
+        return;
+    }
+    answer(connection, "denied %s\n", csw_reason_name(decision->reason));
+}
+
+static void send_out(struct connection *connection, const char *business, const char *body)
+{
+    csw_error error = {.size = sizeof error};
+    csw_decision decision = {.size = sizeof decision};
+    if (csw_decide(gate, business, strlen(business), CSW_ENDPOINT_MESSAGES, body, strlen(body), 0, &decision, &error) !=
+        CSW_OK) {
+        answer_error(connection, &error);
+        return;
+    }
+    if (decision.verdict != CSW_VERDICT_ALLOW) {
+        park_or_deny(connection, &decision, business, body);
+        return;
+    }
+    char id[64];
+    connection->ticket = transmit(&decision, body, strlen(body), id, sizeof id);
+    if (connection->ticket == 0) {
+        answer(connection, "error unavailable nobody stands for the platform\n");
+        return;
+    }
+    snprintf(connection->said, sizeof connection->said, "sent %s %s\n", csw_reason_name(decision.reason), id);
+    connection->waiting = FOR_SETTLED;
+    watch(EPOLL_CTL_MOD, connection->fd, 0, connection);
 }
 
 static void obey(struct connection *connection, char *line)
 {
-    char *rest, *verb = strtok_r(line, " \r", &rest);
-    char *business = strtok_r(NULL, " \r", &rest), *customer = strtok_r(NULL, " \r", &rest);
+    char *rest = line, *verb = strtok_r(line, " \r", &rest);
+    if (verb != NULL && strcmp(verb, "deliver") == 0) {
+        platform = connection->fd;
+        return;
+    }
+    char *business = strtok_r(NULL, " \r", &rest);
+    if (verb != NULL && business != NULL && strcmp(verb, "send") == 0) {
+        send_out(connection, business, rest);
+        return;
+    }
+    char *customer = strtok_r(NULL, " \r", &rest);
     char *id = strtok_r(NULL, " \r", &rest);
     if (verb != NULL && customer != NULL && strcmp(verb, "check") == 0)
         check(connection, business, customer);
@@ -119,7 +227,7 @@ static void obey(struct connection *connection, char *line)
     else if (verb != NULL && id != NULL && strcmp(verb, "sent") == 0)
         submit(connection, CSW_EVENT_KIND_BUSINESS_MESSAGE, business, customer, id);
     else
-        answer(connection, "error usage check|act|sent BUSINESS CUSTOMER [ID]\n");
+        answer(connection, "error usage check|act|sent BUSINESS CUSTOMER [ID], send BUSINESS BODY, deliver\n");
 }
 
 // The lines that have come in, until one has to wait for its ticket.
@@ -169,6 +277,28 @@ static void greet(int listener)
         close(fd);
 }
 
+// What became of a connection's ticket.
+static void answer_for(struct connection *connection, int32_t status, const csw_recorded *recorded, const csw_error *error)
+{
+    csw_error told = {.size = sizeof told};
+    csw_parcel parcel = {.size = sizeof parcel};
+    size_t length;
+    const char *category = csw_conversation_category_name(recorded->conversation_category);
+    if (status != CSW_OK)
+        answer_error(connection, error);
+    else if (connection->waiting == FOR_SETTLED)
+        answer(connection, "%s", connection->said);
+    else if (connection->waiting == FOR_PARKED) {
+        if (csw_parcel_of(gate, connection->ticket, &parcel, NULL, 0, &length, &told) != CSW_OK)
+            answer_error(connection, &told);
+        else
+            answer(connection, "parked %llu\n", (unsigned long long)parcel.id);
+    } else if (category == NULL)
+        answer(connection, "recorded %s\n", csw_conversation_name(recorded->conversation));
+    else
+        answer(connection, "recorded %s %s\n", csw_conversation_name(recorded->conversation), category);
+}
+
 // Tickets were decided, or time has passed: whose?
 static void settle(void)
 {
@@ -180,16 +310,65 @@ static void settle(void)
         int32_t status = csw_poll(gate, connection->ticket, &recorded, &error);
         if (status == CSW_PENDING)
             continue;
-        connection->ticket = 0;
         watch(EPOLL_CTL_MOD, connection->fd, EPOLLIN, connection);
-        const char *category = csw_conversation_category_name(recorded.conversation_category);
-        if (status != CSW_OK)
-            answer_error(connection, &error);
-        else if (category == NULL)
-            answer(connection, "recorded %s\n", csw_conversation_name(recorded.conversation));
-        else
-            answer(connection, "recorded %s %s\n", csw_conversation_name(recorded.conversation), category);
+        answer_for(connection, status, &recorded, &error);
+        connection->ticket = 0;
         obey_all(connection);
+    }
+}
+
+// A parked message that was taken goes out as any other send, if it may now; what became of it is given back.
+static int32_t send_parked(void)
+{
+    static char body[128 * 1024];
+    csw_error error = {.size = sizeof error};
+    csw_decision decision = {.size = sizeof decision};
+    char business[24], id[64];
+    size_t length;
+    int digits = snprintf(business, sizeof business, "%llu", (unsigned long long)drain.parcel.business);
+    if (csw_parcel_of(gate, drain.ticket, &drain.parcel, body, sizeof body, &length, &error) != CSW_OK ||
+        csw_decide(gate, business, (size_t)digits, CSW_ENDPOINT_MESSAGES, body, length, 0, &decision, &error) != CSW_OK)
+        return CSW_FATE_REFUSED;
+    if (decision.verdict != CSW_VERDICT_ALLOW)
+        return CSW_FATE_CLOSED;
+    // A line that was not taken whole cannot be taken back, but here nobody has read it yet.
+    drain.ticket = transmit(&decision, body, length, id, sizeof id);
+    return drain.ticket == 0 ? CSW_FATE_LATER : CSW_FATE_SENT;
+}
+
+// Takes one parked message after the other and follows each to its end, a ticket at a time.
+static void drain_on(void)
+{
+    csw_error error = {.size = sizeof error};
+    int32_t due = 0, status = drain.step == IDLE ? CSW_OK : csw_poll(gate, drain.ticket, NULL, &error);
+    if (status == CSW_PENDING)
+        return;
+    if (status != CSW_OK) {
+        fprintf(stderr, "parked messages: %s\n", error.message);
+        drain.step = IDLE;
+    }
+    switch (drain.step) {
+    case TAKING: {
+        size_t length;
+        drain.parcel = (csw_parcel){.size = sizeof drain.parcel};
+        if (csw_parcel_of(gate, drain.ticket, &drain.parcel, NULL, 0, &length, &error) != CSW_OK || drain.parcel.kind == 0) {
+            drain.step = IDLE;
+            return;
+        }
+        drain.fate = send_parked();
+        drain.step = SENDING;
+        if (drain.fate == CSW_FATE_SENT)
+            return;  // to be on record first
+    }
+    // fall through
+    case SENDING:
+        drain.step = csw_submit_return(gate, &drain.parcel, drain.fate, &drain.ticket, &error) == CSW_OK ? RETURNING : IDLE;
+        return;
+    case RETURNING:
+    case IDLE:
+        drain.step = IDLE;
+        if (csw_due(gate, &due, &error) == CSW_OK && due && csw_submit_take(gate, 0, &drain.ticket, &error) == CSW_OK)
+            drain.step = TAKING;
     }
 }
 
@@ -260,6 +439,7 @@ int main(int argc, char **argv)
             if (count == 1 && read(tickets, &times, sizeof times) != sizeof times)
                 continue;
             settle();
+            drain_on();
         } else {
             receive(who, event.events);
         }

@@ -78,7 +78,7 @@ impl Gate {
     /// `Body` or `TooLarge` when the body cannot be read; `Store`, `Format` or `Forked`.
     pub fn instead(&self, business: Business, body: &[u8], at: Timestamp, index: usize) -> Result<Instead> {
         let canonical = self.read(|records| self.canonical(records, business))?;
-        let step = self.config.closed(canonical).get(index).unwrap_or(&Step::Block);
+        let step = self.config.closed(Some(canonical)).get(index).unwrap_or(&Step::Block);
         let does = match step {
             Step::Block => Ok(Does::Block),
             Step::Template(step) => self.template_instead(canonical, body, at, step)?,
@@ -102,7 +102,7 @@ impl Gate {
             Err(unfit) => return Ok(Err(unfit)),
         };
         let standing = self.read(|records| catalogue::standing(records, &self.config, business, &step.template))?;
-        let decided = Box::new(self.decide(business, Endpoint::Messages, &body, at)?);
+        let decided = Box::new(self.forecast(business, Endpoint::Messages, &body, at)?);
         Ok(admits(step, standing, &decided.decision).map(|()| Does::Template { body, decided }))
     }
 

@@ -16,6 +16,8 @@ use crate::rules::decision::{Decision, Verdict};
 use crate::rules::window::Reason;
 use crate::store::{Posted, Usage};
 
+/// The file in a store's folder; another name for another order of its numbers, so that two versions of csw can share a store.
+pub const METRICS_FILE: &str = "csw.metrics.1";
 /// Processes that are counted at once; those beyond count for themselves alone.
 const PROCESSES: usize = 256;
 /// The upper bounds of the classes of commit times, in milliseconds.
@@ -55,7 +57,7 @@ impl Metrics {
     /// # Errors
     /// `Internal` when the system gives no memory.
     pub fn open(folder: Option<&Path>) -> Result<Self> {
-        let shared = folder.and_then(|folder| SharedPages::open(&folder.join("csw.metrics"), PROCESSES).ok());
+        let shared = folder.and_then(|folder| SharedPages::open(&folder.join(METRICS_FILE), PROCESSES).ok());
         let shared = shared.and_then(|pages| Some((claim(&pages)?, pages)));
         if let Some((page, pages)) = shared {
             return Ok(Metrics { pages, page });

@@ -149,7 +149,7 @@ impl Gate {
     /// # Errors
     /// `Body` or `TooLarge` when the body cannot be read (never forward it); `Store`, `Format` or `Forked`.
     pub fn decide(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
-        let decided = self.decided(business, endpoint, body, at);
+        let decided = self.forecast(business, endpoint, body, at);
         // What cannot be opened cannot be counted either.
         if let Ok(running) = self.running() {
             match &decided {
@@ -160,7 +160,11 @@ impl Gate {
         decided
     }
 
-    fn decided(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
+    /// What [`Gate::decide`] would answer, asked by nobody who sends: it is not counted.
+    ///
+    /// # Errors
+    /// As [`Gate::decide`].
+    pub fn forecast(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
         let outgoing = send::parse(endpoint, body)?;
         self.read(|records| {
             let (business, contact) = match &outgoing.customer {

@@ -28,12 +28,16 @@ fn report_is_a_table_with_a_total_for_each_currency() {
     let rows: Vec<Vec<&str>> = said.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(
         rows[0].join(" "),
-        "category messages conversations free billable reported unpriced stopped refused amount currency"
+        "category messages conversations free billable reported unpriced stopped refused dropped amount currency"
     );
     let rows: Vec<String> = rows[1..].iter().map(|row| row.join(" ")).collect();
     assert_eq!(
         rows,
-        ["marketing 1 0 0 1 1 1 0 0 0.00 EUR", "service 1 0 1 0 1 0 0 0 0.00 EUR", "total 2 0 1 1 2 1 0 0 0.00 EUR"]
+        [
+            "marketing 1 0 0 1 1 1 0 0 0 0.00 EUR",
+            "service 1 0 1 0 1 0 0 0 0 0.00 EUR",
+            "total 2 0 1 1 2 1 0 0 0 0.00 EUR"
+        ]
     );
     let ends: Vec<usize> = said.lines().map(|line| line.find(" EUR").unwrap_or_default()).skip(1).collect();
     assert!(ends.iter().all(|end| *end == ends[0]), "numbers stand below each other: {said}");

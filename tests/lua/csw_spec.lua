@@ -31,7 +31,7 @@ end
 describe("csw.open", function()
   it("takes a table with the keys of csw.toml", function()
     local gate = open({ numbers = { [BUSINESS] = { mode = "monitor" } }, test_clock = true, fail = "open" })
-    assert.same({ fail = "open", mode = "monitor", test_clock = true }, gate:settings(BUSINESS))
+    assert.same({ fail = "open", mode = "monitor", test_clock = true, prefer_free = "off" }, gate:settings(BUSINESS))
     assert.same("enforce", gate:settings().mode)
   end)
 
@@ -292,7 +292,7 @@ describe("a report", function()
     end
     local rows = assert(gate:report({ from = NOON, to = NOON, by = { "day", "category" } }))
     local function row(more)
-      local all = { day = "2023-11-14", reported = 0, unpriced = 1, stopped = 0, refused = 0, amount = "0" }
+      local all = { day = "2023-11-14", reported = 0, unpriced = 1, stopped = 0, refused = 0, dropped = 0, amount = "0" }
       for key, value in pairs(more) do
         all[key] = value
       end
@@ -364,6 +364,107 @@ describe("the books", function()
     local erased, message, code = gate:forget("nobody")
     assert.same({ nil, "invalid" }, { erased, code })
     assert.matches("customer", message)
+  end)
+end)
+
+
+describe("the closed branch", function()
+  local STEPS = {
+    account = "1",
+    closed = {
+      steps = { "template:order_update", "channel:sms", "park" },
+      again = true,
+      template = { order_update = { categories = { "utility" } } },
+      channel = { sms = { location = "/sms" } },
+      park = { nudge = "we_have_news/en_US" },
+    },
+  }
+
+  it("tells step by step what can be done in place of a denied send", function()
+    local gate = open(STEPS)
+    local template = assert(gate:instead(BUSINESS, TEXT, NOON, 0))
+    assert.same({ kind = "template", step = "template:order_update", unfit = "template_unknown" }, template)
+    local channel = assert(gate:instead(BUSINESS, TEXT, NOON, 1))
+    assert.matches("^csw%.%x+$", channel.id)
+    channel.id = nil
+    assert.same({ kind = "channel", step = "channel:sms", location = "/sms", to = CUSTOMER, text = "Hello" }, channel)
+    assert.same({ kind = "park", step = "park", to = CUSTOMER }, (gate:instead(BUSINESS, TEXT, NOON, 2)))
+    assert.same({ kind = "block", step = "block" }, (gate:instead(BUSINESS, TEXT, NOON, 3)))
+    local step, message, code = gate:instead(BUSINESS, "no json", NOON, 2)
+    assert.same({ nil, "body" }, { step, code })
+    assert.matches("expected a JSON object", message)
+  end)
+
+  it("parks a message and hands it out once the customer writes, once", function()
+    local gate = open(STEPS)
+    local parked = assert(gate:park(BUSINESS, TEXT))
+    assert.same({ "parked", BUSINESS, CUSTOMER, 1, 0 },
+                { parked.kind, parked.business, parked.customer, parked.waiting, parked.dropped })
+    assert.is_nil(parked.body)
+
+    local function take()
+      local ticket = assert(gate:submit_take())
+      assert(gate:flush())
+      return gate:parcel(ticket)
+    end
+    local nudge = take()
+    assert.equal("nudge", nudge.kind)
+    assert.matches("we_have_news", nudge.body)
+    assert.is_false(gate:due())
+    assert.is_nil((take()))
+
+    assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER }))
+    assert.is_true(gate:due())
+    local parcel = take()
+    assert.same({ "parked", parked.id, TEXT }, { parcel.kind, parcel.id, parcel.body })
+    assert(gate:submit_return(parcel, "sent"))
+    assert(gate:flush())
+    assert.is_nil((take()))
+    assert.has_error(function() gate:submit_return(parcel, "eaten") end)
+  end)
+
+  it("hands out a message that the platform refused after all", function()
+    local gate = open(STEPS)
+    assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER }))
+    local decision = assert(gate:decide(BUSINESS, TEXT))
+    assert.is_true(decision.keep)
+    assert.equal("16*******34", decision.customer)
+    assert(gate:settle(decision, 200, ACCEPTED:format("wamid.1")))
+    assert(gate:submit_keep(decision, 200, ACCEPTED:format("wamid.1"), TEXT))
+    assert(gate:record({ kind = "failed", business = BUSINESS, customer = CUSTOMER, id = "wamid.1", code = 131047 }))
+    local ticket = assert(gate:submit_take())
+    assert(gate:flush())
+    assert.same({ "refused", TEXT }, { gate:parcel(ticket).kind, gate:parcel(ticket).body })
+  end)
+
+  it("chooses the send of a workflow by the window", function()
+    local gate = open()
+    local request = '{"business":"%s","customer":"%s","open":{"type":"text","text":{"body":"Hello"}},'
+      .. '"closed":{"type":"template","template":{"name":"sale","language":{"code":"en"}}}%s}'
+    local choice = assert(gate:choose(request:format(BUSINESS, CUSTOMER, "")))
+    assert.same({ BUSINESS, "closed", false }, { choice.business, choice.branch, choice.forecast })
+    assert.matches('"name":"sale"', choice.body, 1, true)
+    assert(gate:record({ kind = "customer_message", business = BUSINESS, customer = CUSTOMER }))
+    assert.equal("open", gate:choose(request:format(BUSINESS, CUSTOMER, "")).branch)
+    assert.is_true(gate:choose(request:format(BUSINESS, CUSTOMER, ',"at":4102444800000')).forecast)
+    local none, message, code = gate:choose("{}")
+    assert.same({ nil, "body" }, { none, code })
+    assert.matches("business", message)
+  end)
+
+  it("reads bodies that are larger than what was read before", function()
+    local gate = open({ closed = { steps = { "channel:sms" }, channel = { sms = {} } } })
+    for _, length in ipairs({ 10, 200000, 20 }) do
+      local body = TEXT:gsub("Hello", ("x"):rep(length))
+      assert.equal(length, #gate:instead(BUSINESS, body, NOON, 0).text)
+    end
+  end)
+
+  it("counts what was decided", function()
+    local gate = open()
+    gate:decide(BUSINESS, TEXT, NOON)
+    local metrics = assert(gate:metrics())
+    assert.matches('csw_decisions_total{verdict="deny",reason="never_seen"} 1\n', metrics, 1, true)
   end)
 end)
 

@@ -43,7 +43,7 @@ impl Decide {
         let at = arguments::at(self.at, zone);
         let endpoint = if self.marketing_messages { Endpoint::MarketingMessages } else { Endpoint::Messages };
         let body = input::whole(&self.file)?;
-        let decision = gate.decide(self.business, endpoint, &body, at)?.decision;
+        let decision = gate.forecast(self.business, endpoint, &body, at)?.decision;
         let (placement, charged, cost) = (decision.placement, decision.charged, decision.cost);
         // Only what depends on the free tier can come to more or less.
         let is_range = cost.lowest.is_some() && cost.lowest != cost.highest;

@@ -12,8 +12,11 @@ use clap::Args;
 use csw::error::Result;
 use csw::gate::Gate;
 use csw::gate::config::{Config, StorePlace};
+use csw::gate::metrics::METRICS_FILE;
 use csw::gate::rates::Kept;
 use csw::money::Currency;
+use csw::party::Business;
+use csw::rules::closed::{Step, StepKind};
 use csw::rules::decision::Mode;
 use csw::time::{Span, Timestamp};
 
@@ -156,6 +159,7 @@ fn configuration(config: &Config, findings: &mut Findings) {
     if config.test_clock {
         findings.warn("test clock", "on", "whoever reaches the gateway sets its time; for stories and tests only");
     }
+    closed(config, findings);
     let policy = config.default_policy();
     if policy.mode != Mode::Enforce {
         findings.warn("mode", policy.mode.word(), "nothing is stopped; set mode = \"enforce\"");
@@ -164,13 +168,30 @@ fn configuration(config: &Config, findings: &mut Findings) {
     findings.ok("time zone", format!("{}, where it is {}", zone.name(), zone.local(Timestamp::now())));
 }
 
+/// What happens to messages that may not go out.
+fn closed(config: &Config, findings: &mut Findings) {
+    let numbers = std::iter::once(None).chain(config.numbers().map(Some));
+    let parks_without = |number: &Option<Business>| {
+        config.closed(*number).iter().any(|step| step.kind() == StepKind::Park) && config.token_file(*number).is_none()
+    };
+    let steps: Vec<String> = config.closed(None).iter().map(Step::written).collect();
+    match numbers.into_iter().find(parks_without) {
+        Some(_) => findings.warn(
+            "closed branch",
+            steps.join(", "),
+            "what is parked goes out without an access token, unless the gateway adds one; set token_file",
+        ),
+        None => findings.ok("closed branch", steps.join(", ")),
+    }
+}
+
 fn counted(count: usize, thing: &str) -> String {
     format!("{count} {thing}{}", if count == 1 { "" } else { "s" })
 }
 
 /// Who may read the store, and who asks.
 fn files(path: &Path, findings: &mut Findings) {
-    let files = ["", "data.mdb", "lock.mdb", "csw.lock"].map(|name| path.join(name));
+    let files = ["", "data.mdb", "lock.mdb", "csw.lock", METRICS_FILE].map(|name| path.join(name));
     let known: Vec<_> = files.iter().filter_map(|file| Some((file, std::fs::metadata(file).ok()?))).collect();
     let mode = |metadata: &Metadata| metadata.mode() & 0o7777;
     // SAFETY: it takes nothing and cannot fail.

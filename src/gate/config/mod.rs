@@ -202,9 +202,10 @@ impl Config {
         &self.number(business).policy
     }
 
-    /// What is done in place of a send of a number that the window does not let through, in order; the last step is always to block it.
-    pub fn closed(&self, business: Business) -> &[Step] {
-        &self.number(business).closed
+    /// What is done in place of a send of a number that the window does not let through, in order; the last step is always to block it. Of numbers
+    /// that are not listed, for `None`.
+    pub fn closed(&self, business: Option<Business>) -> &[Step] {
+        &business.map_or(&self.default, |business| self.number(business)).closed
     }
 
     /// The file that holds a number's access token, for sends that the gateway makes by itself; of numbers that are not listed, for `None`.
