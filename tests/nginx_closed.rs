@@ -86,6 +86,7 @@ fn template_that_is_not_approved_or_cannot_carry_the_message_sends_nothing() {
         assert_eq!(answer.header("X-CSW-Instead"), "");
     };
     denied(&text(STRANGER));
+    gateway.decisions(1);
     gateway.approve("order_update", "UTILITY");
     denied(
         &json!({ "messaging_product": "whatsapp", "to": STRANGER, "type": "image", "image": { "id": "1" } })
@@ -172,7 +173,8 @@ fn denied_text_goes_out_as_an_sms_through_kannel_and_as_an_email_where_there_is_
     assert_eq!((email.status, email.header("X-CSW-Instead").as_str()), (200, "channel:email"), "{}", email.text());
     assert_eq!(mail.only().text().trim_end(), long);
     assert_eq!(email.json()["messages"][0]["id"], email.header("X-CSW-Instead-Id"));
-    assert_eq!(gateway.decisions(2)[1]["passed_over"], "channel:sms: answered 413");
+    let passed_over = |line: &Value| line["passed_over"] == "channel:sms: answered 413";
+    assert_eq!(gateway.decisions(2).iter().filter(|line| passed_over(line)).count(), 1);
     assert_eq!(sent(&platform).len(), 0);
 }
 
@@ -476,9 +478,11 @@ fn each_decision_is_one_line_of_json_that_names_nobody() {
     let platform = Server::platform();
     let gateway = Gateway::new().platform(&platform).start();
     gateway.webhook(&inbound(CUSTOMER, now()));
-    gateway.send(&text(CUSTOMER));
-    gateway.send(&text(STRANGER));
-    gateway.send("no json");
+    // Two workers write it: one after the other.
+    for (count, body) in [text(CUSTOMER), text(STRANGER), "no json".into()].iter().enumerate() {
+        gateway.send(body);
+        gateway.decisions(count + 1);
+    }
     let lines = gateway.decisions(3);
     assert_eq!(lines.len(), 3);
     let fields: Vec<&String> = lines[0].as_object().unwrap().keys().collect();

@@ -6,6 +6,7 @@ local answers = require "csw.answers"
 local concat = table.concat
 local format = string.format
 local match  = string.match
+local now    = os.time
 local pairs  = pairs
 local pcall  = pcall
 local tonumber = tonumber
@@ -73,6 +74,8 @@ local DENIALS = {
 
 -- The platform's codes for what may be sent a little later (Meta, Error codes: throttling).
 local LATER = { [4] = true, [80007] = true, [130429] = true, [131048] = true, [131056] = true }
+
+local DRAIN_FOR = 10 -- seconds
 
 -- Why a message may not go out that might go another way.
 local CLOSED_REASONS = { window_closed = true, never_seen = true, refused_by_platform = true }
@@ -246,7 +249,8 @@ end
 
 --- Takes up what there is to do outside of requests: sends what was parked and may go out now, in order; sends the
 --- nudges of new backlogs; and runs the closed branch for messages that the platform refused afterwards. For a task of
---- the host's, now and then: `gate:due()` tells at no cost whether there is anything.
+--- the host's, now and then: `gate:due()` tells at no cost whether there is anything. Several may run at once; each
+--- ends after some seconds, so that whoever asked can be told.
 ---@param gate csw.Gate
 ---@param gateway string
 ---@param hands csw.Hands  with `await` and `send`
@@ -255,11 +259,12 @@ end
 ---@return string[] log    a line of JSON for each message that was taken up
 function _M.drain(gate, gateway, hands, at)
   local sent, log = 0, {}
-  while true do
+  local deadline = now() + DRAIN_FOR
+  while now() < deadline do
     local ticket = gate:submit_take(at)
     local parcel = ticket and hands.await(ticket) == "done" and gate:parcel(ticket)
     if not parcel then
-      return sent, log
+      break
     end
 
     local send = {
@@ -285,9 +290,11 @@ function _M.drain(gate, gateway, hands, at)
     sent = sent + (fate == "sent" and 1 or 0)
     ticket = gate:submit_return(parcel, fate)
     if not ticket or hands.await(ticket) ~= "done" then
-      return sent, log
+      break
     end
   end
+
+  return sent, log
 end
 
 

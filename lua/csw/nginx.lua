@@ -34,6 +34,7 @@ local MAX_RESPONSE = 64 * 1024
 local WEBHOOK_DEADLINE = 5 -- seconds
 local FLUSH_DEADLINE = 2000 -- ms
 local DRAIN_EVERY = 1 -- second
+local DRAINS = 8 -- at once
 
 -- Where `gate:record` and its like can wait for the disk by yielding.
 local YIELDING = { rewrite = true, access = true, content = true, timer = true }
@@ -206,15 +207,20 @@ local hands = { forwards = true, await = await, channel = at_hand.channel }
 
 
 -- Parked messages, and what else is to be done outside of requests. A request of our own does it, since subrequests
--- need one.
+-- need one; while it lasts, the next second may begin another.
+local drains = 0
+
+
 local function drain_when_due(premature)
-  if premature or not current_gate() then
+  if premature or drains >= DRAINS or not current_gate() then
     return
   end
 
   local due, message = gate:due()
   if due then
+    drains = drains + 1
     local status, _, cause = at_hand.drain(options.loopback)
+    drains = drains - 1
     message = status ~= 200 and (cause or status)
   end
   if message then
@@ -379,6 +385,8 @@ function _M.send()
     parked = var.http_x_csw_parked ~= nil,
   }
   ngx.req.clear_header("X-CSW-Parked")
+  ngx.ctx.csw_branch = ngx.req.is_internal() and match(var.http_x_csw_branch or "", "^%l+$") or nil
+  ngx.req.clear_header("X-CSW-Branch")
   local action
   if body then
     action = guard.send(current_gate(), send, hands, options.fail)
@@ -459,9 +467,7 @@ function _M.response_headers()
     local value = var[variable]
     ngx.header[name] = value ~= "" and value or nil
   end
-  if ngx.req.is_internal() then
-    ngx.header["X-CSW-Branch"] = match(var.http_x_csw_branch or "", "^%l+$")
-  end
+  ngx.header["X-CSW-Branch"] = ngx.ctx.csw_branch
 
   -- Whoever sends by itself wants to know: what never reached the platform may be sent again.
   if ngx.status >= 500 and var.upstream_status and not find(var.upstream_connect_time or "", "%d") then

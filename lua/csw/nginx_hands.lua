@@ -18,6 +18,9 @@ local LONGEST_SLEEP = 0.008
 -- Of a send of our own, in ms. All of it ends within the minute for which a parked message may be in hand.
 local CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT = 1000, 5000, 30000
 
+-- Of a drain: some seconds, and the last of its sends.
+local DRAIN_TIMEOUT = 60000
+
 local _M = {}
 
 
@@ -83,10 +86,10 @@ end
 
 
 -- One request to this server itself. nil where nobody can tell what became of it.
-local function request(address, method, path, lines, body)
+local function request(address, path, lines, body, timeout)
   local host, port = match(address, "^http://([^/:]+):(%d+)")
   local socket = ngx.socket.tcp()
-  socket:settimeouts(CONNECT_TIMEOUT, SEND_TIMEOUT, READ_TIMEOUT)
+  socket:settimeouts(CONNECT_TIMEOUT, SEND_TIMEOUT, timeout)
   local ok, message = socket:connect(host, tonumber(port))
   if not ok then
     return 503, { ["x-csw-reached"] = "no" }, message
@@ -95,7 +98,7 @@ local function request(address, method, path, lines, body)
   lines[#lines + 1] = format("Host: %s:%s", host, port)
   lines[#lines + 1] = "Content-Length: " .. #body
   -- HTTP/1.0: the answer ends where the connection does.
-  ok, message = socket:send({ method, " ", path, " HTTP/1.0\r\n", concat(lines, "\r\n"), "\r\n\r\n", body })
+  ok, message = socket:send({ "POST ", path, " HTTP/1.0\r\n", concat(lines, "\r\n"), "\r\n\r\n", body })
   local answer
   if ok then
     answer, message = socket:receive("*a")
@@ -140,7 +143,7 @@ function _M.send(address, send, token_file)
   end
 
   local prefix = match(address, "^http://[^/]+(.-)/?$")
-  return request(address, "POST", format("%s/%s/messages", prefix, send.business), lines, send.body)
+  return request(address, format("%s/%s/messages", prefix, send.business), lines, send.body, READ_TIMEOUT)
 end
 
 
@@ -150,7 +153,7 @@ end
 ---@return table? headers
 ---@return string? message
 function _M.drain(address)
-  return request(address, "POST", "/csw/drain", {}, "")
+  return request(address, "/csw/drain", {}, "", DRAIN_TIMEOUT)
 end
 
 
