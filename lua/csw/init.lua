@@ -241,7 +241,7 @@ function Gate:poll(ticket)
 end
 
 
---- Waits until a ticket is decided, at most so long, and says how it stands then. Blocks: for hosts whose processes may.
+--- Waits until a ticket is decided, at most so long, and says how it stands then. Blocks.
 ---@param ticket integer
 ---@param timeout_ms integer
 ---@return "done"|"failed"|"timeout"|"expired"
