@@ -83,6 +83,11 @@ impl Builder {
     }
 
     pub fn start(self) -> Gateway {
+        self.try_start().unwrap_or_else(|log| panic!("kamailio does not start: {log}"))
+    }
+
+    /// Or what the log says.
+    pub fn try_start(self) -> Result<Gateway, String> {
         require_build();
         let dir = TempDir::new().unwrap();
         let root = dir.path().to_str().unwrap().to_owned();
@@ -98,7 +103,10 @@ impl Builder {
             .filter(|line| !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))))
             .map(|line| line.replace("/var/lib/csw", &format!("{root}/store")))
             .collect();
-        let toml = format!("{}{}\n{}", self.top, toml.join("\n"), self.toml);
+        let mut toml = format!("{}{}\n{}", self.top, toml.join("\n"), self.toml);
+        for (_, from, to) in self.edits.iter().filter(|(edited, ..)| *edited == "csw.toml") {
+            toml = toml.replace(from, to);
+        }
         fs::write(dir.path().join("csw.toml"), toml).unwrap();
 
         for file in ["kamailio.cfg", "csw.lua"] {
@@ -128,8 +136,8 @@ impl Builder {
             shell(&format!("chown -R kamailio:kamailio {root}"));
         }
 
-        let kamailio = start_kamailio(dir.path(), port);
-        Gateway { dir, kamailio, port, trunk, application }
+        let kamailio = start_kamailio(dir.path(), port)?;
+        Ok(Gateway { dir, kamailio, port, trunk, application })
     }
 }
 
@@ -154,7 +162,7 @@ impl Gateway {
     /// Stops gracefully, and starts on the same files.
     pub fn restart(&mut self) {
         self.stop();
-        self.kamailio = start_kamailio(self.dir.path(), self.port);
+        self.kamailio = start_kamailio(self.dir.path(), self.port).unwrap();
     }
 
     pub fn stop(&mut self) {
@@ -294,7 +302,7 @@ fn stage(dir: &Path) {
     shell(&format!("cp -r {build}/share/lua {dir}/lua && cp {build}/lib/lua/5.1/csw_native.so {dir}/lua/"));
 }
 
-fn start_kamailio(dir: &Path, port: u16) -> Child {
+fn start_kamailio(dir: &Path, port: u16) -> Result<Child, String> {
     let root = dir.to_str().unwrap();
     let log = fs::File::options().create(true).append(true).open(dir.join("log")).unwrap();
     let mut command = Command::new("kamailio");
@@ -322,12 +330,12 @@ fn start_kamailio(dir: &Path, port: u16) -> Child {
     loop {
         let _ = socket.send_to(&bytes, ("127.0.0.1", port));
         if final_reply(&socket, Duration::from_millis(50), &mut buffer).is_some() {
-            return kamailio;
+            return Ok(kamailio);
         }
         if kamailio.try_wait().unwrap().is_some() || Instant::now() > until {
             let _ = kamailio.kill();
             let _ = kamailio.wait();
-            panic!("kamailio does not start: {}", fs::read_to_string(dir.join("log")).unwrap());
+            return Err(fs::read_to_string(dir.join("log")).unwrap());
         }
     }
 }
