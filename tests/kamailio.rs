@@ -113,10 +113,11 @@ fn template_is_told_by_a_header_or_by_the_content_type() {
     let compact = Message { headers: vec![("c".into(), format!("{media};name=summer"))], ..text(STRANGER) };
     assert_eq!(category(&compact), "unknown");
 
-    // What says template and names none is none.
-    assert_eq!(gateway.send(&with("Content-Type", media)).status(), 400);
-    for empty in [";language=de", "; ;"] {
-        assert_eq!(gateway.send(&with("X-WhatsApp-Template", empty)).status(), 400, "{empty}");
+    // What says template and names none is free-form.
+    assert_eq!(gateway.send(&with("Content-Type", media)).decision(), pair("deny", "never_seen"));
+    for empty in ["", ";language=de", "; ;"] {
+        let reply = gateway.send(&with("X-WhatsApp-Template", empty));
+        assert_eq!(reply.decision(), pair("deny", "never_seen"), "{empty:?}");
     }
     assert_eq!(gateway.send(&with("Content-Type", "application/x-whatsapp-templates; name=summer")).status(), 403);
 }
@@ -177,8 +178,8 @@ fn numbers_are_read_in_every_way_in_which_sip_writes_them() {
 #[test]
 fn message_to_or_from_nobody_is_refused_for_good() {
     let gateway = Gateway::new().start();
-    for uri in ["sip:example.com", "sip:anonymous@example.com", "sip:@example.com", "sip:12@example.com"] {
-        assert_eq!(gateway.send(&text(CUSTOMER).uri(uri)).status(), 400, "to {uri}");
+    for uri in ["sip:example.com", "sip:anonymous@example.com", "sip:12@example.com"] {
+        assert_eq!(gateway.send(&text(CUSTOMER).uri(uri)).decision(), pair("deny", "never_seen"), "to {uri}");
     }
     for uri in ["sip:anonymous@example.com", "sip:%00@example.com", "sip:1650555123456789@example.com"] {
         let from = format!("<{uri}>;tag=1");
@@ -233,7 +234,7 @@ fn bodies_of_every_kind_are_decided_about() {
 
     // WhatsApp's texts are UTF-8; what is none is no message.
     let reply = gateway.send(&text(CUSTOMER).body(b"Gr\xf6\xdfe"));
-    assert_eq!((reply.status(), reply.header("X-CSW-Reason").as_str()), (400, "body"));
+    assert_eq!((reply.status(), reply.phrase()), (400, "Bad Request"));
     assert_eq!(gateway.trunk.requests().len(), 4);
     assert_eq!(gateway.receive(&inbound(STRANGER).body(b"Gr\xf6\xdfe")).status(), 200, "it opens the window all the same");
     assert_eq!(gateway.send(&text(STRANGER)).decision(), pair("allow", "window_open"));
@@ -256,6 +257,7 @@ fn malformed_requests_are_answered_and_nothing_else_happens() {
         ("CSeq: 1 MESSAGE", "CSeq: 1 INVITE"),
         ("<sip:106540352242922@example.com>", "<sip:::>"),
         ("MESSAGE sip:16505559999", "MESSAGE http:16505559999"),
+        ("MESSAGE sip:16505559999", "MESSAGE sip:"),
         ("Content-Length: 5", "Content-Length: 500"),
     ] {
         let status = exchange_bytes(&socket, gateway.port, whole.replace(from, to).as_bytes()).status();
@@ -472,14 +474,14 @@ fn broken_store_fails_as_csw_toml_says() {
 
 #[test]
 fn broken_configuration_fails_as_the_hook_is_told_until_it_is_mended() {
-    let gateway = Gateway::new().top("rulez = \"guide\"\n").start();
+    let gateway = Gateway::new().top("modes = \"monitor\"\n").start();
     assert_eq!(gateway.send(&text(STRANGER)).decision(), pair("deny", "fault_closed"));
     assert_eq!(gateway.send(&text(STRANGER)).status(), 503);
     assert_eq!(gateway.receive(&inbound(CUSTOMER)).status(), 503);
     gateway.wait_for_log("cannot open the gate, sends fail closed");
-    assert!(gateway.log().contains("rulez"), "it says what is wrong");
+    assert!(gateway.log().contains("modes"), "it says what is wrong");
 
-    gateway.rewrite("csw.toml", "rulez", "rules");
+    gateway.rewrite("csw.toml", "modes = \"monitor\"", "mode = \"enforce\"");
     wait("the gate opens by itself", || gateway.receive(&inbound(CUSTOMER)).status() == 200);
     wait("in each process", || (0..6).all(|_| gateway.send(&text(CUSTOMER)).status() == 200));
     gateway.wait_for_log("the gate is open now");
@@ -512,8 +514,8 @@ fn trunk_may_speak_tcp_and_may_be_away() {
     }
     assert_eq!(gateway.trunk.requests().len(), 3);
 
-    let away = format!("sip:127.0.0.2:{};transport=tcp", gateway::closed_port());
-    let gateway = Gateway::new().edit("csw.lua", "sip:203.0.113.7:5060;transport=udp", &away).start();
+    let away = format!("relay(\"sip:127.0.0.2:{};transport=tcp\")", gateway::closed_port());
+    let gateway = Gateway::new().edit("csw.lua", "relay(TRUNK)", &away).start();
     let reply = gateway.send(&template(STRANGER, "order_update"));
     assert!((500..600).contains(&reply.status()) || reply.status() == 408, "{reply:?}");
     assert_eq!(gateway.csw(&["report", "--by", "business"]), json!([]), "nothing went out");
@@ -570,12 +572,12 @@ fn reload_under_load_loses_nothing_and_loads_no_second_library() {
                 }
             });
         }
+        let _over = Over(&stop);
         for _ in 0..5 {
             gateway.reload();
             let before = answered.load(Ordering::Relaxed);
             wait("messages go on", || answered.load(Ordering::Relaxed) > before + 20);
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert!(failures.lock().unwrap().is_empty(), "{:?}", failures.lock().unwrap());
     let sent = answered.load(Ordering::Relaxed);
@@ -640,7 +642,7 @@ fn window_outlives_the_gateway() {
 fn what_was_answered_is_on_disk_however_the_gateway_ends() {
     let mut gateway = Gateway::new().start();
     let taken = Mutex::new(HashSet::new());
-    for name in ["TERM", "KILL"] {
+    for (round, name) in ["TERM", "KILL"].into_iter().enumerate() {
         let port = gateway.port;
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -651,7 +653,7 @@ fn what_was_answered_is_on_disk_however_the_gateway_ends() {
                         if stop.load(Ordering::Relaxed) {
                             return;
                         }
-                        let customer = format!("1650{client}{}{n:05}", name.len());
+                        let customer = format!("1650{client}{round}{n:05}");
                         let socket = UdpSocket::bind((IpAddr::from(TRUNK), 0)).unwrap();
                         let bytes = inbound(&customer).render(Transport::Udp, socket.local_addr().unwrap());
                         let _ = socket.send_to(&bytes, ("127.0.0.1", port));
@@ -662,15 +664,24 @@ fn what_was_answered_is_on_disk_however_the_gateway_ends() {
                     }
                 });
             }
+            let _over = Over(&stop);
             let before = taken.lock().unwrap().len();
             wait("there is a load", || taken.lock().unwrap().len() > before + 30);
-            shell(&format!("kill -{name} {} {}", gateway.kamailio.id(), pids(&gateway.processes())));
-            stop.store(true, Ordering::Relaxed);
+            shell(&format!("kill -{name} {} {} 2>&1 || true", gateway.kamailio.id(), pids(&gateway.processes())));
         });
         gateway.restart();
     }
     for customer in taken.lock().unwrap().iter() {
         assert_eq!(gateway.send(&text(customer)).decision(), pair("allow", "window_open"), "{customer}");
+    }
+}
+
+/// Ends a load with its scope, also when the test fails.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -699,7 +710,7 @@ fn log_holds_each_decision_once_and_no_number() {
         .collect();
     assert_eq!(
         told,
-        ["allow window_open", "allow template", "deny never_seen", "deny invalid", "allow window_open"]
+        ["allow window_open", "allow template", "deny never_seen", "deny never_seen", "allow window_open"]
     );
     let first = &gateway.decisions()[0];
     assert_eq!((&first["gateway"], &first["business"]), (&json!("kamailio"), &json!(BUSINESS)));

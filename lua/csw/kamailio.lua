@@ -215,14 +215,15 @@ local function cloud_body(customer)
     language = parameter(named, "language")
 
   elseif options.template_type and media == lower(options.template_type) then
-    template = parameter(parameters, "name") or ""
+    template = parameter(parameters, "name")
     language = parameter(parameters, "language")
   end
 
   return guard.body({
     to = customer,
     text = KSR.pv.get("$rb") or "",
-    template = template,
+    -- What says template and names none is free-form.
+    template = template ~= "" and template or nil,
     language = language,
   })
 end
@@ -255,7 +256,9 @@ end
 
 
 local function answer(status, phrase, lines)
-  KSR.hdr.append_to_reply(lines)
+  if lines then
+    KSR.hdr.append_to_reply(lines)
+  end
   KSR.sl.send_reply(status, phrase)
 
   return false
@@ -436,7 +439,7 @@ function _M.replied()
     return
   end
 
-  local cause = match(KSR.hdr.get("Reason") or "", "^%s*WhatsApp%s*;.-cause%s*=%s*(%d+)")
+  local cause = match("," .. lower(KSR.pv.get("$(hdr(Reason)[*])") or ""), ",%s*whatsapp%s*;[^,]-cause%s*=%s*(%d+)")
   if cause and not KSR.pv.get("$avp(csw_refused)") then
     KSR.pv.sets("$avp(csw_refused)", cause)
     settle(from_hex(token), status, format('{"error":{"code":%s}}', cause), at)
@@ -484,7 +487,7 @@ function _M.received()
 
   log("err", "a customer's message is not on record: ", tostring(message or state))
   local status = code == "invalid" and 400 or 503
-  return answer(status, STATUS_PHRASES[status], "")
+  return answer(status, STATUS_PHRASES[status])
 end
 
 
