@@ -67,7 +67,8 @@ fn passed_message_arrives_as_it_was_with_the_decision_beside_it() {
     gateway.receive(&inbound(CUSTOMER));
 
     let body = "Größe \"L\"?\r\n\t\\ \u{1f9e6}\n".as_bytes();
-    let reply = gateway.send(&text(CUSTOMER).body(body).header("Subject", "Sizes"));
+    let message = text(CUSTOMER).body(body).header("Subject", "Sizes").header("Route", "<sip:127.0.0.9;lr>");
+    let reply = gateway.send(&message);
     assert_eq!((reply.status(), reply.decision()), (200, pair("allow", "window_open")));
     assert_eq!(reply.header("X-CSW-Conversation"), "opens service");
 
@@ -147,6 +148,10 @@ fn business_and_customer_are_found_as_configured() {
     let message = Message::new("shop", CUSTOMER);
     assert_eq!(gateway.send(&message.clone().header("X-Business", BUSINESS)).decision(), pair("allow", "window_open"));
     assert_eq!(gateway.send(&message).status(), 400, "nobody's");
+
+    let gateway = Gateway::new().edit("csw.lua", "send = \"$fU\"", "send = function() error(\"no such table\") end").start();
+    assert_eq!(gateway.send(&text(CUSTOMER)).status(), 400, "a failing function leaves no client without an answer");
+    gateway.wait_for_log("no such table");
 }
 
 #[test]
@@ -453,6 +458,29 @@ fn store_that_hangs_holds_no_process_longer_than_its_bound() {
     assert_eq!(gateway.send(&text(STRANGER)).decision(), pair("allow", "window_open"));
 }
 
+#[test]
+fn store_that_hangs_from_the_start_holds_no_process_either() {
+    let mut gateway = Gateway::new().edit("csw.lua", "longest_wait = 2000", "longest_wait = 1000").start();
+    gateway.receive(&inbound(CUSTOMER));
+    gateway.stop();
+    let store = gateway.store();
+    let writing = store.write_txn().unwrap();
+    gateway.restart();
+
+    let mut late = 0;
+    for _ in 0..10 {
+        let (reply, took) = timed(|| gateway.send(&text(CUSTOMER)));
+        assert_eq!((reply.status(), reply.decision()), (200, pair("allow", "window_open")), "what is known is known");
+        late += usize::from(took > Duration::from_millis(500));
+        let (reply, took) = timed(|| gateway.receive(&inbound(CUSTOMER)));
+        assert_eq!(reply.status(), 503);
+        late += usize::from(took > Duration::from_millis(500));
+    }
+    assert!((1..=2).contains(&late), "{late} messages waited");
+    drop(writing);
+    wait("it goes on", || gateway.receive(&inbound(CUSTOMER)).status() == 200);
+}
+
 // --- faults -------------------------------------------------------------------------------------
 
 #[test]
@@ -492,9 +520,14 @@ fn broken_configuration_fails_as_the_hook_is_told_until_it_is_mended() {
 }
 
 #[test]
-fn kamailio_does_not_start_with_an_option_that_is_none() {
-    let error = Gateway::new().edit("csw.lua", "longest_wait = 2000", "longest_weight = 2000").try_start().err().unwrap();
-    assert!(error.contains("no option is called longest_weight"), "{error}");
+fn kamailio_does_not_start_with_a_mistake_in_its_configuration() {
+    let error = |file, from, to| Gateway::new().edit(file, from, to).try_start().err().unwrap();
+    let said = error("csw.lua", "longest_wait = 2000", "longest_weight = 2000");
+    assert!(said.contains("no option is called longest_weight"), "{said}");
+    let said = error("csw.lua", "longest_wait = 2000", "longest_wait = \"2s\"");
+    assert!(said.contains("longest_wait is a string; expected number"), "{said}");
+    let said = error("kamailio.cfg", "loadmodule \"textops.so\"", "");
+    assert!(said.contains("csw.kamailio needs the module textops: loadmodule \"textops.so\""), "{said}");
 }
 
 #[test]
@@ -593,6 +626,8 @@ fn reload_under_load_loses_nothing_and_loads_no_second_library() {
             target.is_ok_and(|target| target.ends_with("data.mdb"))
         });
         assert!(stores.count() <= 2, "process {process} opened the store again");
+        let threads = fs::read_dir(format!("/proc/{process}/task")).unwrap().count();
+        assert!(threads <= 3, "process {process} has {threads} threads");
     }
 }
 

@@ -33,6 +33,10 @@ csw.setup("/etc/csw.toml", {
 
   -- For how many ms a message may hold its process until it is on disk.
   longest_wait = 2000,
+
+  -- Whether the trunk's reply goes back once the send is on disk. Without it there is room for more messages a second,
+  -- and those of the last moments before Kamailio ends may be missing in the books.
+  wait_for_sends = true,
 })
 
 
@@ -40,7 +44,9 @@ csw.setup("/etc/csw.toml", {
 ksr_replied = csw.replied
 
 
+-- Where a message goes is said here, and not by a Route of the client's.
 local function relay(destination)
+  KSR.hdr.remove("Route")
   KSR.setdsturi(destination)
   if KSR.tm.t_relay() < 0 then
     KSR.sl.sl_reply_error()

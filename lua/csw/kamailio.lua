@@ -6,6 +6,7 @@
 
 local answers = require "csw.answers"
 local guard   = require "csw.guard"
+local sip     = require "csw.sip"
 
 local byte   = string.byte
 local char   = string.char
@@ -18,7 +19,6 @@ local match  = string.match
 local now    = os.time
 local pairs  = pairs
 local pcall  = pcall
-local sort   = table.sort
 local tonumber = tonumber
 local tostring = tostring
 local type     = type
@@ -26,25 +26,32 @@ local type     = type
 local KSR = KSR
 
 
+-- What is used of Kamailio beside its core.
+local MODULES = { "pv", "sl", "textops", "tm" }
+
+-- A MESSAGE cannot be parked: what comes back of it later is a text without its From, its headers and its content type.
 local HANDS = {}
 
 local DEFAULTS = {
-  fail          = "closed",
-  business      = { send = "$fU", received = "$rU" },
-  customer      = { send = "$rU", received = "$fU" },
-  template      = "$hdr(X-WhatsApp-Template)",
-  template_type = "application/x-whatsapp-template",
-  longest_wait  = 2000,
+  fail           = "closed",
+  business       = { send = "$fU", received = "$rU" },
+  customer       = { send = "$rU", received = "$fU" },
+  template       = "$hdr(X-WhatsApp-Template)",
+  template_type  = "application/x-whatsapp-template",
+  longest_wait   = 2000,
+  wait_for_sends = true,
 }
 
--- What is told about a message is none: typing (RFC 3994), and delivered or read (RFC 5438).
-local NOTICES = {
-  ["application/im-iscomposing+xml"] = true,
-  ["message/imdn+xml"] = true,
+-- What an option may be.
+local KINDS = {
+  fail           = "string",
+  business       = "string table function",
+  customer       = "string table function",
+  template       = "string boolean function",
+  template_type  = "string boolean",
+  longest_wait   = "number",
+  wait_for_sends = "boolean",
 }
-
--- To the guard they are receipts, which pass always.
-local RECEIPT = '{"messaging_product":"whatsapp","status":"read","message_id":"sip"}'
 
 local CLOSED = "Customer service window closed"
 
@@ -78,6 +85,8 @@ local STATUS_PHRASES = {
 ---@field template_type? string|false  the content type of messages that are templates, with the parameters `name` and
 ---  `language` (default "application/x-whatsapp-template")
 ---@field longest_wait? integer  for how many ms a message may hold its process until it is on disk (default 2000)
+---@field wait_for_sends? boolean  whether the trunk's reply to a send goes on once it is on disk (default true);
+---  without that, what the last moments before Kamailio ends sent may be missing in the books
 
 
 local options = DEFAULTS
@@ -151,95 +160,9 @@ local function current_gate()
 end
 
 
--- What a source says of this message.
-local function value_of(source)
-  if type(source) == "function" then
-    return source()
-  end
-
-  if source and find(source, "$", 1, true) then
-    return KSR.pv.get(source)
-  end
-
-  return source or nil
-end
-
-
--- The number that an option names: the user part of a URI without its parameters, its escapes resolved.
-local function number_of(option, direction)
-  local source = options[option]
-  if type(source) == "table" then
-    source = source[direction]
-  end
-
-  local user = match(tostring(value_of(source) or ""), "^[^;]*")
-  return (gsub(user, "%%(%x%x)", function(digits)
-    return char(tonumber(digits, 16))
-  end))
-end
-
-
 -- The time to decide for: the wall clock, or what a test or story asks for.
 local function request_time()
   return test_clock and guard.time(KSR.hdr.get("X-CSW-At")) or nil
-end
-
-
--- The content type in lower case, and its parameters as they stand.
-local function content_type()
-  local media, parameters = match(KSR.pv.get("$cT") or "", "^%s*([^;%s]*)%s*(.*)")
-
-  return lower(media or ""), parameters or ""
-end
-
-
--- A parameter of a header's value.
-local function parameter(text, name)
-  local pattern = ";%s*" .. name .. "%s*=%s*"
-
-  return match(text, pattern .. '"([^"]*)"') or match(text, pattern .. "([^;%s]+)")
-end
-
-
--- The body of the Cloud API that says what this MESSAGE says.
-local function cloud_body(customer)
-  local media, parameters = content_type()
-  if NOTICES[media] then
-    return RECEIPT
-  end
-
-  local template, language
-  local named = value_of(options.template)
-  if named then
-    template = match(named, "^%s*([^;%s]*)")
-    language = parameter(named, "language")
-
-  elseif options.template_type and media == lower(options.template_type) then
-    template = parameter(parameters, "name")
-    language = parameter(parameters, "language")
-  end
-
-  return guard.body({
-    to = customer,
-    text = KSR.pv.get("$rb") or "",
-    -- What says template and names none is free-form.
-    template = template ~= "" and template or nil,
-    language = language,
-  })
-end
-
-
--- X-CSW-* as a message carries them.
-local function header_lines(headers)
-  local lines = {}
-  for name, value in pairs(headers) do
-    if find(name, "^X%-CSW%-") then
-      lines[#lines + 1] = name .. ": " .. value .. "\r\n"
-    end
-  end
-  sort(lines)
-
-  return concat(lines)
 end
 
 
@@ -267,7 +190,7 @@ end
 
 -- The answer to a send that does not go out. A refusal by the platform's rules names the platform's code (RFC 3326).
 local function refuse(action)
-  local lines = header_lines(action.headers)
+  local lines = sip.header_lines(action.headers)
   local phrase = STATUS_PHRASES[action.status]
   local status = action.status
   if action.decision then
@@ -310,7 +233,7 @@ local function settle(token, status, body, at)
     ticket, message = nil, tostring(ticket)
   end
 
-  if ticket and status >= 200 and status <= 299 and not store_hangs() then
+  if ticket and status >= 200 and status <= 299 and options.wait_for_sends and not store_hangs() then
     local state, result = await(ticket)
     if state ~= "done" then
       ticket, message = nil, result or state
@@ -343,15 +266,28 @@ end
 ---@param path string  csw.toml
 ---@param opts? csw.kamailio.Options
 function _M.setup(path, opts)
+  for index = 1, #MODULES do
+    if not KSR[MODULES[index]] then
+      error(format('csw.kamailio needs the module %s: loadmodule "%s.so"', MODULES[index], MODULES[index]), 2)
+    end
+  end
+
   local chosen = {}
   for name, value in pairs(DEFAULTS) do
     chosen[name] = value
   end
   for name, value in pairs(opts or {}) do
-    if DEFAULTS[name] == nil then
+    if not KINDS[name] then
       error("csw.kamailio.setup: no option is called " .. tostring(name), 2)
     end
-    chosen[name] = value
+    if not find(KINDS[name], type(value), 1, true) then
+      error(format("csw.kamailio.setup: %s is a %s; expected %s", name, type(value),
+        (gsub(KINDS[name], " ", " or "))), 2)
+    end
+    -- true is as by default.
+    if value ~= true then
+      chosen[name] = value
+    end
   end
 
   options, config_path, logged = chosen, path, nil
@@ -374,11 +310,11 @@ function _M.send()
   end
 
   local at = request_time()
-  local business, customer = number_of("business", "send"), number_of("customer", "send")
+  local business, customer = sip.number(options.business, "send"), sip.number(options.customer, "send")
   local action = guard.send(current_gate(), {
     gateway = "kamailio",
     business = business,
-    body = cloud_body(customer),
+    body = sip.body(customer, options),
     at = at,
     endpoint = "messages",
   }, HANDS, options.fail)
@@ -396,7 +332,7 @@ function _M.send()
   end
 
   -- Nothing that a client says of itself goes on as csw's word.
-  local lines = header_lines(action.headers)
+  local lines = sip.header_lines(action.headers)
   KSR.textops.remove_hf_re("^X-CSW-")
   KSR.hdr.append(lines)
   KSR.pv.sets("$avp(csw_headers)", lines)
@@ -457,7 +393,7 @@ function _M.received()
 
   local at = request_time()
   KSR.textops.remove_hf_re("^X-CSW-")
-  if NOTICES[content_type()] then
+  if sip.is_notice() then
     return true
   end
 
@@ -469,8 +405,8 @@ function _M.received()
     local ok, ticket
     ok, ticket, message, code = pcall(gate.submit_record, gate, {
       kind = "customer_message",
-      business = number_of("business", "received"),
-      customer = number_of("customer", "received"),
+      business = sip.number(options.business, "received"),
+      customer = sip.number(options.customer, "received"),
       at = at,
       id = format("%s;%s", KSR.pv.get("$ci"), KSR.pv.get("$cs")),
     })
