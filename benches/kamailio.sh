@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# What the guard costs: SIP MESSAGE requests per second through Kamailio with csw (a decision each, and its outcome on
-# disk before the reply goes back), beside plain relaying to the same trunk, by turns in one run; and for how long a call
-# of csw held a process.
+# What the guard costs: SIP MESSAGE requests per second through Kamailio with csw (guarded: a decision each, and its
+# outcome on disk before the reply goes back; at once: wait_for_sends = false), beside plain relaying to the same trunk, by
+# turns in one run; and for how long a call of csw held a process.
 #
 #   make deps build && apt-get install sip-tester && benches/kamailio.sh [messages per round]
 #
-# The gateway is examples/kamailio with eight processes; SIPp is the clients, 64 messages at a time, and the trunk.
+# Each gateway is examples/kamailio with eight processes; SIPp is the clients, 64 messages at a time, and the trunk.
 set -euo pipefail
 
 messages=${1:-20000}
@@ -17,7 +17,6 @@ command -v kamailio >/dev/null || { echo "kamailio is missing: run make deps" >&
 dir=$(mktemp -d)
 pids=()
 stop() {
-    cp -r "$dir" /tmp/kt/last 2>/dev/null
     for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
     for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
     rm -rf "$dir"
@@ -30,7 +29,8 @@ free_port() {
         (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
     done
 }
-guarded=$(free_port) plain=$(free_port) trunk=$(free_port)
+declare -A port=([plain]=$(free_port) [guarded]=$(free_port) [at-once]=$(free_port))
+trunk=$(free_port)
 
 mkdir -m 700 "$dir/store"
 sed -e "s|/var/lib/csw|$dir/store|" "$root/examples/kamailio/csw.toml" >"$dir/csw.toml"
@@ -62,19 +62,16 @@ for _, name in ipairs({ "send", "received", "replied" }) do
 end
 END
 
-# Writes the example's files for one of the two gateways.
-configure() {
-    local name=$1 port=$2
+# The example's files for each gateway.
+for name in "${!port[@]}"; do
     mkdir "$dir/$name"
-    sed -e "s|/run/kamailio|$dir/$name|" -e "s|/etc/kamailio|$dir/$name|" -e "s|0.0.0.0:5060|127.0.0.1:$port|" \
+    sed -e "s|/run/kamailio|$dir/$name|" -e "s|/etc/kamailio|$dir/$name|" -e "s|0.0.0.0:5060|127.0.0.1:${port[$name]}|" \
         "$root/examples/kamailio/kamailio.cfg" >"$dir/$name/kamailio.cfg"
     sed -e "s|203.0.113.7:5060|127.0.0.2:$trunk|" -e "s|203.0.113.7|127.0.0.2|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
         -e 's|^local APPLICATION = .*|local APPLICATION|' "$root/examples/kamailio/csw.lua" >"$dir/$name/csw.lua"
-}
-configure guarded "$guarded"
-sed -i "s/wait_for_sends = true/wait_for_sends = false/" "$dir/guarded/csw.lua"
-configure plain "$plain"
-sed -i "1i HELD = \"$dir/held\" dofile(\"$dir/held.lua\")" "$dir/guarded/csw.lua"
+    sed -i "1i HELD = \"$dir/$name/held\" dofile(\"$dir/held.lua\")" "$dir/$name/csw.lua"
+done
+sed -i 's|wait_for_sends = true|wait_for_sends = false|' "$dir/at-once/csw.lua"
 sed -i -e 's|if csw.send() then|if KSR.tm.t_newtran() > 0 then|' -e '/t_on_reply/d' "$dir/plain/csw.lua"
 
 cat >"$dir/message.xml" <<'END'
@@ -120,19 +117,19 @@ cd "$dir"
 sipp -sf trunk.xml -i 127.0.0.2 -p "$trunk" -nostdin >/dev/null 2>&1 &
 pids+=($!)
 export LUA_PATH="$build/share/lua/?.lua;$build/share/lua/?/init.lua" LUA_CPATH="$build/lib/lua/5.1/?.so"
-for name in guarded plain; do
+for name in "${!port[@]}"; do
     kamailio -f "$dir/$name/kamailio.cfg" -DD -E -Y "$dir/$name" >"$dir/$name/log" 2>&1 &
     pids+=($!)
 done
-for port in "$guarded" "$plain"; do
-    until (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do sleep 0.05; done
+for listening in "${port[@]}"; do
+    until (: </dev/tcp/127.0.0.1/"$listening") 2>/dev/null; do sleep 0.05; done
 done
 
-# measure PATH PORT FROM FILE MESSAGES
+# measure WHAT GATEWAY FROM FILE MESSAGES
 measure() {
-    local name=$1 port=$2 from=$3 file=$4 count=$5 began took
+    local name=$1 from=$3 file=$4 count=$5 began took
     began=$(date +%s%N)
-    sipp -sf message.xml -inf "$file" -i "$from" "127.0.0.1:$port" -m "$count" -r 100000 -l 64 -nostdin \
+    sipp -sf message.xml -inf "$file" -i "$from" "127.0.0.1:${port[$2]}" -m "$count" -r 100000 -l 64 -nostdin \
         -trace_rtt -rtt_freq "$count" >sipp.out 2>&1 || true
     took=$((($(date +%s%N) - began) / 1000000))
     local times=(message_*_rtt.csv)
@@ -149,13 +146,17 @@ percentile() {
 
 echo "$(nproc) cores, $(kamailio -v | head -n 1 | cut -d' ' -f2-3), $(sipp -v | sed -n 's/^ *\(SIPp v[^ -]*\).*/\1/p'), $messages messages a round"
 printf '%-10s %12s %10s %10s %10s\n' path messages/s p50 p99 failed
-measure acts "$guarded" 127.0.0.2 acts.csv 1000
+measure received guarded 127.0.0.2 acts.csv 1000
 for _ in 1 2; do
-    measure plain "$plain" 127.0.0.1 sends.csv "$messages"
-    measure guarded "$guarded" 127.0.0.1 sends.csv "$messages"
+    for name in plain guarded at-once; do
+        measure "$name" "$name" 127.0.0.1 sends.csv "$messages"
+    done
 done
 
-for name in send received replied; do
-    echo "longest call of $name(): $(sort -n held."$name".* | tail -n 1) ms"
+for name in guarded at-once; do
+    for call in send received replied; do
+        files=("$name/held.$call".*)
+        [[ ! -e ${files[0]} ]] || echo "$name: longest call of $call(): $(sort -n "${files[@]}" | tail -n 1) ms"
+    done
+    echo "$name: decisions in the log: $(grep -c 'csw: {' "$name/log"), complaints: $(grep -c 'ERROR' "$name/log" || true)"
 done
-echo "decisions in the log: $(grep -c 'csw: {' guarded/log), complaints: $(grep -c 'ERROR' guarded/log || true)"
