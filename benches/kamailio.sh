@@ -114,7 +114,7 @@ END
 { echo SEQUENTIAL; for ((n = 0; n < 1000; n++)); do printf '106540352242922;1650555%04d\n' "$n"; done; } >"$dir/acts.csv"
 
 cd "$dir"
-sipp -sf trunk.xml -i 127.0.0.2 -p "$trunk" -nostdin >/dev/null 2>&1 &
+sipp -sf trunk.xml -i 127.0.0.2 -p "$trunk" -nostdin -deadcall_wait 0 >/dev/null 2>&1 &
 pids+=($!)
 export LUA_PATH="$build/share/lua/?.lua;$build/share/lua/?/init.lua" LUA_CPATH="$build/lib/lua/5.1/?.so"
 for name in "${!port[@]}"; do
@@ -130,7 +130,7 @@ measure() {
     local name=$1 from=$3 file=$4 count=$5 began took
     began=$(date +%s%N)
     sipp -sf message.xml -inf "$file" -i "$from" "127.0.0.1:${port[$2]}" -m "$count" -r 100000 -l 64 -nostdin \
-        -trace_rtt -rtt_freq "$count" >sipp.out 2>&1 || true
+        -trace_rtt -rtt_freq 1 >sipp.out 2>&1 || true
     took=$((($(date +%s%N) - began) / 1000000))
     local times=(message_*_rtt.csv)
     sed 1d "${times[0]}" | cut -d';' -f2 | sort -n >times

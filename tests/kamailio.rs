@@ -96,7 +96,9 @@ fn nobody_else_speaks_for_csw() {
 
 #[test]
 fn template_is_told_by_a_header_or_by_the_content_type() {
-    let gateway = Gateway::new().edit("csw.toml", "summer_promotion = ", "\"summer/de\" = \"utility\"\nsummer_promotion = ").start();
+    let gateway = Gateway::new()
+        .edit("csw.toml", "summer_promotion = ", "\"summer/de\" = \"utility\"\nsummer_promotion = ")
+        .start();
     let category = |message: &Message| {
         let reply = gateway.send(message);
         assert_eq!((reply.status(), reply.decision()), (200, pair("allow", "template")), "{reply:?}");
@@ -149,7 +151,8 @@ fn business_and_customer_are_found_as_configured() {
     assert_eq!(gateway.send(&message.clone().header("X-Business", BUSINESS)).decision(), pair("allow", "window_open"));
     assert_eq!(gateway.send(&message).status(), 400, "nobody's");
 
-    let gateway = Gateway::new().edit("csw.lua", "send = \"$fU\"", "send = function() error(\"no such table\") end").start();
+    let gateway =
+        Gateway::new().edit("csw.lua", "send = \"$fU\"", "send = function() error(\"no such table\") end").start();
     assert_eq!(gateway.send(&text(CUSTOMER)).status(), 400, "a failing function leaves no client without an answer");
     gateway.wait_for_log("no such table");
 }
@@ -241,7 +244,11 @@ fn bodies_of_every_kind_are_decided_about() {
     let reply = gateway.send(&text(CUSTOMER).body(b"Gr\xf6\xdfe"));
     assert_eq!((reply.status(), reply.phrase()), (400, "Bad Request"));
     assert_eq!(gateway.trunk.requests().len(), 4);
-    assert_eq!(gateway.receive(&inbound(STRANGER).body(b"Gr\xf6\xdfe")).status(), 200, "it opens the window all the same");
+    assert_eq!(
+        gateway.receive(&inbound(STRANGER).body(b"Gr\xf6\xdfe")).status(),
+        200,
+        "it opens the window all the same"
+    );
     assert_eq!(gateway.send(&text(STRANGER)).decision(), pair("allow", "window_open"));
 }
 
@@ -280,7 +287,14 @@ fn malformed_requests_are_answered_and_nothing_else_happens() {
 fn strange_headers_inject_nothing() {
     let gateway = Gateway::new().start();
     gateway.receive(&inbound(CUSTOMER));
-    for strange in ["a\" ; text=\"x", "$ci$(ci{s.md5})", "%0d%0aX-Evil: 1", "\u{1}\u{7f}", "x;language=\"de\\\"", "$avp(csw_token)"] {
+    for strange in [
+        "a\" ; text=\"x",
+        "$ci$(ci{s.md5})",
+        "%0d%0aX-Evil: 1",
+        "\u{1}\u{7f}",
+        "x;language=\"de\\\"",
+        "$avp(csw_token)",
+    ] {
         for message in [
             template(CUSTOMER, "x").header("X-WhatsApp-Template", strange),
             Message { from: format!("\"{strange}\" <sip:{BUSINESS}@example.com>;tag=1"), ..text(STRANGER) },
@@ -340,7 +354,8 @@ fn message_is_accounted_when_the_trunk_accepts_it_and_not_before() {
 #[test]
 fn platforms_refusal_that_the_trunk_names_closes_the_window() {
     let refusal = || Answer::new(403).header("Reason", "SIP;cause=403, WhatsApp;cause=131047;text=\"window_closed\"");
-    let gateway = Gateway::with_test_clock().trunk(move |n| Some(if n == 1 { refusal() } else { Answer::new(200) })).start();
+    let gateway =
+        Gateway::with_test_clock().trunk(move |n| Some(if n == 1 { refusal() } else { Answer::new(200) })).start();
     let noon = now() - HOUR;
     gateway.customer_writes(CUSTOMER, noon);
 
@@ -481,6 +496,21 @@ fn store_that_hangs_from_the_start_holds_no_process_either() {
     wait("it goes on", || gateway.receive(&inbound(CUSTOMER)).status() == 200);
 }
 
+#[test]
+fn reply_does_not_wait_for_the_disk_where_configured() {
+    let gateway = Gateway::new().edit("csw.lua", "wait_for_sends = true", "wait_for_sends = false").start();
+    gateway.receive(&inbound(CUSTOMER));
+    let store = gateway.store();
+    let writing = store.write_txn().unwrap();
+    for _ in 0..6 {
+        let (reply, took) = timed(|| gateway.send(&text(CUSTOMER)));
+        assert_eq!(reply.status(), 200);
+        assert!(took < Duration::from_secs(1), "{took:?}");
+    }
+    drop(writing);
+    wait("all are in the books", || gateway.csw(&["report", "--by", "business"])[0]["messages"] == 6);
+}
+
 // --- faults -------------------------------------------------------------------------------------
 
 #[test]
@@ -514,7 +544,8 @@ fn broken_configuration_fails_as_the_hook_is_told_until_it_is_mended() {
     wait("in each process", || (0..6).all(|_| gateway.send(&text(CUSTOMER)).status() == 200));
     gateway.wait_for_log("the gate is open now");
 
-    let gateway = Gateway::new().top("rulez = \"guide\"\n").edit("csw.lua", "fail = \"closed\"", "fail = \"open\"").start();
+    let gateway =
+        Gateway::new().top("rulez = \"guide\"\n").edit("csw.lua", "fail = \"closed\"", "fail = \"open\"").start();
     assert_eq!(gateway.send(&text(STRANGER)).decision(), pair("allow", "fault_open"));
     assert_eq!(gateway.receive(&inbound(CUSTOMER)).status(), 503);
 }
@@ -556,7 +587,9 @@ fn trunk_may_speak_tcp_and_may_be_away() {
 
 #[test]
 fn strangers_hosts_send_nothing() {
-    let gateway = Gateway::new().edit("csw.lua", "CLIENT_ADDRESSES = { [\"127.0.0.1\"]", "CLIENT_ADDRESSES = { [\"127.0.0.9\"]").start();
+    let gateway = Gateway::new()
+        .edit("csw.lua", "CLIENT_ADDRESSES = { [\"127.0.0.1\"]", "CLIENT_ADDRESSES = { [\"127.0.0.9\"]")
+        .start();
     assert_eq!(gateway.send(&text(STRANGER)).status(), 403);
     assert_eq!(gateway.decisions().len(), 0);
 }
@@ -597,7 +630,8 @@ fn reload_under_load_loses_nothing_and_loads_no_second_library() {
             let (gateway, stop, answered, failures) = (&gateway, &stop, &answered, &failures);
             scope.spawn(move || {
                 while !stop.load(Ordering::Relaxed) {
-                    let reply = if n == 0 { gateway.receive(&inbound(CUSTOMER)) } else { gateway.send(&text(CUSTOMER)) };
+                    let reply =
+                        if n == 0 { gateway.receive(&inbound(CUSTOMER)) } else { gateway.send(&text(CUSTOMER)) };
                     if reply.status() != 200 {
                         failures.lock().unwrap().push(reply);
                     }
