@@ -305,6 +305,13 @@ fn strange_headers_inject_nothing() {
             assert!(reply.headers("Reason").len() <= 1 && reply.headers("X-CSW-Verdict").len() <= 1, "{reply:?}");
         }
     }
+    for user in ["%0aforged: x", "x%0a%1b[1m%ff"] {
+        gateway.receive(&Message {
+            from: format!("<sip:{user}@example.com>;tag=1").replace(' ', ""),
+            ..inbound(CUSTOMER)
+        });
+    }
+    assert!(!gateway.log().lines().any(|line| line.starts_with("forged")));
     for line in gateway.log().lines().filter(|line| line.contains("csw: ")) {
         assert!(line.is_ascii() && !line.contains("X-Evil: "), "{line}");
     }

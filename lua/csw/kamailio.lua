@@ -101,8 +101,9 @@ local late         -- the ticket that was waited for in vain
 local _M = {}
 
 
+-- One line each, whatever a message quoted of a request.
 local function log(level, ...)
-  KSR[level]("csw: " .. concat({ ... }) .. "\n")
+  KSR[level]("csw: " .. gsub(concat({ ... }), "[%c\127-\255]", "?") .. "\n")
 end
 
 
