@@ -171,7 +171,7 @@ end
 local function begin()
   local taken = KSR.tm.t_newtran()
   if taken < 0 then
-    log("err", "no transaction can be made for a message")
+    log("err", "no transaction can be made for a message: the script has made one already, or no memory is left")
     KSR.sl.sl_reply_error()
   end
 
