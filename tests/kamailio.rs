@@ -1,5 +1,5 @@
-//! The real Kamailio with the staged library in its processes: `examples/kamailio`, with the paths and addresses of a test
-//! in place of its own, as Debian's user `kamailio` where the test may become it.
+//! The real Kamailio with the staged library in its processes: `examples/kamailio`, with the paths and addresses of a
+//! test in place of its own, as Debian's user `kamailio` where the test may become it.
 //!
 //! Needs Debian's kamailio and kamailio-lua-modules and a staged `build/` (or `CSW_BUILD`): `make deps build`.
 
@@ -22,7 +22,7 @@ mod sip;
 #[path = "kamailio/workshop.rs"]
 mod workshop;
 
-use gateway::timed;
+use gateway::{rfc3339, timed};
 use workshop::*;
 
 fn pair(verdict: &str, reason: &str) -> (String, String) {
@@ -437,6 +437,41 @@ fn customers_message_that_comes_again_changes_nothing() {
 
     assert_eq!(gateway.receive(&Message { cseq: 2, ..message }.again().at(noon + HOUR)).status(), 200);
     assert_eq!(gateway.sends_text(CUSTOMER, noon + 24 * HOUR), pair("allow", "window_open"), "the next one does");
+}
+
+#[test]
+fn window_starts_when_the_customer_wrote_and_not_when_the_message_arrives() {
+    let gateway = Gateway::new().start();
+    let date =
+        |when: &str| shell(&format!("LC_ALL=C date -u -d '{when}' '+%a, %d %b %Y %H:%M:%S GMT'")).trim().to_owned();
+    let written = |customer: &str, date: &str| {
+        assert_eq!(gateway.receive(&inbound(customer).header("Date", date)).status(), 200, "{date}");
+        let reply = gateway.send(&text(customer));
+        (reply.decision(), reply.header("X-CSW-Window-Expires"))
+    };
+    for (n, (when, decision)) in [
+        ("23 hours ago", pair("allow", "window_open")),
+        ("25 hours ago", pair("deny", "window_closed")),
+        ("400 days ago", pair("deny", "window_closed")),
+        ("29 February 2024 23:59:59", pair("deny", "window_closed")),
+        ("31 December 2023 00:00:00", pair("deny", "window_closed")),
+        ("1 March 2025 12:34:56", pair("deny", "window_closed")),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let date = date(when);
+        let expires = shell(&format!("date -u -d '{date} + 24 hours' +%Y-%m-%dT%H:%M:%S.000Z"));
+        assert_eq!(written(&format!("1650555000{n}"), &date), (decision, expires.trim().into()), "{when}");
+    }
+
+    // The future opens nothing longer, and what is no date is none.
+    for (n, odd) in [date("3 days").as_str(), "yesterday", "Thu, 99 Xyz 2024 10:00:00 GMT", ""].into_iter().enumerate()
+    {
+        let day = || rfc3339(now() + 24 * HOUR);
+        let (earliest, (_, expires), latest) = (day(), written(&format!("1650555002{n}"), odd), day());
+        assert!(earliest <= expires && expires <= latest, "{odd}: {expires}");
+    }
 }
 
 #[test]

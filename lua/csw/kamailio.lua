@@ -392,7 +392,7 @@ function _M.received()
     return false
   end
 
-  local at = request_time()
+  local at = request_time() or sip.written_at()
   KSR.textops.remove_hf_re("^X-CSW-")
   if sip.is_notice() then
     return true

@@ -6,6 +6,7 @@ local guard = require "csw.guard"
 local char   = string.char
 local concat = table.concat
 local find   = string.find
+local floor  = math.floor
 local format = string.format
 local gsub   = string.gsub
 local lower  = string.lower
@@ -28,6 +29,10 @@ local NOTICES = {
 
 -- To the guard they are receipts, which pass always.
 local RECEIPT = '{"messaging_product":"whatsapp","status":"read","message_id":"sip"}'
+
+local MONTHS = {
+  Jan = 1, Feb = 2, Mar = 3, Apr = 4, May = 5, Jun = 6, Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
+}
 
 
 local _M = {}
@@ -85,6 +90,25 @@ local function parameter(text, name)
   local pattern = ";%s*" .. name .. "%s*=%s*"
 
   return match(text, pattern .. '"([^"]*)"') or match(text, pattern .. "([^;%s]+)")
+end
+
+
+--- When it was written (Date; RFC 3261, 20.17), which is long before it arrives where the trunk had to keep it.
+---@return integer? at  Unix ms
+function _M.written_at()
+  local day, name, year, hour, minute, second =
+    match(KSR.hdr.get("Date") or "", "^%s*%a+,%s+(%d%d?)%s+(%a+)%s+(%d%d%d%d)%s+(%d%d):(%d%d):(%d%d)%s+GMT")
+  local month = MONTHS[name]
+  if not month then
+    return nil
+  end
+
+  -- Years that begin in March have their leap day last.
+  year = month > 2 and tonumber(year) or year - 1
+  local of_year = floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
+  local days = 365 * year + floor(year / 4) - floor(year / 100) + floor(year / 400) + of_year - 719468
+
+  return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
 end
 
 
