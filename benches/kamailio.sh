@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What the guard costs: SIP MESSAGE requests per second through Kamailio with csw (guarded: a decision each, and its
-# outcome on disk before the reply goes back; at once: wait_for_sends = false), beside plain relaying to the same trunk, by
-# turns in one run; and for how long a call of csw held a process.
+# outcome on disk before the reply goes back; at-once: wait_for_sends = false), beside plain relaying to the same
+# trunk, by turns in one run; and for how long a call of csw held a process.
 #
 #   make deps build && apt-get install sip-tester && benches/kamailio.sh [messages per round]
 #
@@ -36,7 +36,7 @@ trunk=$(free_port)
 mkdir -m 700 "$dir/store"
 sed -e "s|/var/lib/csw|$dir/store|" "$root/examples/kamailio/csw.toml" >"$dir/csw.toml"
 
-# Lua 5.1 has no finer clock than Kamailio's; each process keeps its longest call, and tells a file when there is a longer one.
+# Lua 5.1 has no finer clock than Kamailio's. Each process keeps its longest call, and tells a file of a longer one.
 cat >"$dir/held.lua" <<'END'
 local csw = require "csw.kamailio"
 

@@ -383,8 +383,14 @@ fn client_that_uses_its_call_id_again_sends_messages_of_their_own() {
     for _ in 0..3 {
         assert_eq!(gateway.send(&message.clone().again()).status(), 200);
     }
-    assert_eq!(gateway.trunk.requests().len(), 3);
-    assert_eq!(gateway.csw(&["report", "--by", "business"])[0]["messages"], 3);
+    // Nor does one hide that is no text.
+    let socket = UdpSocket::bind((IpAddr::from(HERE), 0)).unwrap();
+    let mut bytes = text(CUSTOMER).render(Transport::Udp, socket.local_addr().unwrap());
+    let place = bytes.windows(6).position(|six| six == b"\ncall-" || six == b" call-").unwrap();
+    bytes[place + 1..place + 5].copy_from_slice(b"\xff\"\\\xfe");
+    assert_eq!(exchange_bytes(&socket, gateway.port, &bytes).status(), 200);
+    assert_eq!(gateway.trunk.requests().len(), 4);
+    assert_eq!(gateway.csw(&["report", "--by", "business"])[0]["messages"], 4);
 }
 
 #[test]
@@ -466,7 +472,10 @@ fn window_starts_when_the_customer_wrote_and_not_when_the_message_arrives() {
     }
 
     // The future opens nothing longer, and what is no date is none.
-    for (n, odd) in [date("3 days").as_str(), "yesterday", "Thu, 99 Xyz 2024 10:00:00 GMT", ""].into_iter().enumerate()
+    for (n, odd) in
+        [date("3 days").as_str(), "yesterday", "Thu, 99 Xyz 2024 10:00:00 GMT", "Sat, 01 Jan 0000 00:00:00 GMT", ""]
+            .into_iter()
+            .enumerate()
     {
         let day = || rfc3339(now() + 24 * HOUR);
         let (earliest, (_, expires), latest) = (day(), written(&format!("1650555002{n}"), odd), day());

@@ -372,7 +372,7 @@ function _M.replied()
     -- A reply may come again.
     KSR.pv.unset("$avp(csw_token)")
     settle(from_hex(token), status, format('{"messages":[{"id":%s}]}',
-      answers.json_utf8(KSR.pv.get("$avp(csw_id)") or "")), at)
+      answers.json_string(KSR.pv.get("$avp(csw_id)") or "")), at)
     return
   end
 

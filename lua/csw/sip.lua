@@ -108,7 +108,9 @@ function _M.written_at()
   local of_year = floor((153 * ((month + 9) % 12) + 2) / 5) + day - 1
   local days = 365 * year + floor(year / 4) - floor(year / 100) + floor(year / 400) + of_year - 719468
 
-  return (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
+  local at = (((days * 24 + hour) * 60 + minute) * 60 + second) * 1000
+
+  return at > 0 and at or nil
 end
 
 
