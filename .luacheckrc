@@ -8,3 +8,6 @@ files["lua/csw/smtp.lua"] = { std = "ngx_lua" }
 files["examples/nginx/*.lua"] = { std = "ngx_lua" }
 files["benches/*.lua"] = { std = "ngx_lua" }
 files["tests/**/*_spec.lua"] = { std = "max+busted" }
+files["lua/csw/kamailio.lua"] = { read_globals = { "KSR" } }
+files["lua/csw/sip.lua"] = { read_globals = { "KSR" } }
+files["examples/kamailio/*.lua"] = { read_globals = { "KSR" }, globals = { "ksr_request_route", "ksr_replied" } }

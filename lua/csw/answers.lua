@@ -50,6 +50,7 @@ end
 function _M.platform_error(action, status, err, details)
   action.pass = false
   action.status = status
+  action.code = err.code
   action.headers["Content-Type"] = JSON
   action.body = format('{"error":{"message":%s,"type":"OAuthException","code":%d,'
     .. '"error_data":{"messaging_product":"whatsapp","details":%s},"fbtrace_id":"csw"}}',

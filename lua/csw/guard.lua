@@ -62,6 +62,7 @@ local REFUSALS = {
 ---@field forward? string    with this body in place of its own, as JSON
 ---@field status? integer    otherwise the answer's HTTP status,
 ---@field body? string       its body
+---@field code? integer       the error code in it
 ---@field headers table<string, string>  for the answer, and for the response of a passed send
 ---@field verdict? "allow"|"deny"|"would-deny"
 ---@field reason? string

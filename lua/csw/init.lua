@@ -264,6 +264,17 @@ function Gate:poll(ticket)
 end
 
 
+--- Waits until a ticket is decided, at most so long, and says how it stands then. Blocks.
+---@param ticket integer
+---@param timeout_ms integer
+---@return "done"|"failed"|"timeout"|"expired"
+---@return csw.Recorded|string|nil result what was recorded, or the message
+---@return string? code
+function Gate:wait(ticket, timeout_ms)
+  return self.core:wait(ticket, timeout_ms)
+end
+
+
 -- Waits until a ticket is decided: by blocking, or by yielding where the host has said how.
 local function committed(self, ticket, message, code)
   if not ticket then
