@@ -17,6 +17,8 @@ use serde_json::json;
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "kamailio/sip.rs"]
 mod sip;
 #[path = "kamailio/workshop.rs"]
@@ -871,3 +873,22 @@ onreply_route[ksr_replied] {
     lua_run("ksr_replied");
 }
 "#;
+
+impl scenario::Driver for Gateway {
+    fn customer_writes(&self, customer: &str, at: u64) {
+        self.customer_writes(customer, at);
+    }
+
+    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
+        self.sends_text(customer, at)
+    }
+
+    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
+        self.sends_template(customer, name, at)
+    }
+}
+
+#[test]
+fn scenarios_come_out_as_in_every_gateway() {
+    assert!(scenario::play(&Gateway::with_test_clock().start()) >= 5);
+}

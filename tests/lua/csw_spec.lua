@@ -304,7 +304,8 @@ describe("a report", function()
     end
     local rows = assert(gate:report({ from = NOON, to = NOON, by = { "day", "category" } }))
     local function row(more)
-      local all = { day = "2023-11-14", reported = 0, unpriced = 1, stopped = 0, refused = 0, dropped = 0, amount = "0" }
+      local all = { day = "2023-11-14", reported = 0, unpriced = 1, stopped = 0, refused = 0, dropped = 0,
+                    amount = "0" }
       for key, value in pairs(more) do
         all[key] = value
       end
