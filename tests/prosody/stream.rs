@@ -8,6 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use quick_xml::Reader;
+use quick_xml::encoding::Decoder;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 use sha1::{Digest, Sha1};
@@ -22,11 +23,11 @@ pub struct Element {
 }
 
 impl Element {
-    fn read(start: &BytesStart<'_>) -> Self {
+    fn read(start: &BytesStart<'_>, decoder: Decoder) -> Self {
         let attributes = start.attributes().map(|attribute| {
             let attribute = attribute.unwrap();
             let name = String::from_utf8(attribute.key.as_ref().to_vec()).unwrap();
-            (name, attribute.unescape_value().unwrap().into_owned())
+            (name, attribute.decode_and_unescape_value(decoder).unwrap().into_owned())
         });
         let name = String::from_utf8(start.name().as_ref().to_vec()).unwrap();
         Element { name, attributes: attributes.collect(), ..Element::default() }
@@ -171,12 +172,13 @@ impl Drop for Stream {
 fn read(socket: TcpStream, arrived: &Arrived, headers: &std::sync::mpsc::Sender<String>) {
     let mut reader = Reader::from_reader(BufReader::new(socket));
     reader.config_mut().check_end_names = false;
+    let decoder = reader.decoder();
     let (mut open, mut buffer): (Vec<Element>, _) = (Vec::new(), Vec::new());
     loop {
         buffer.clear();
         let complete = match reader.read_event_into(&mut buffer) {
             Ok(Event::Start(start)) => {
-                let element = Element::read(&start);
+                let element = Element::read(&start, decoder);
                 // Everything else is within the stream.
                 if element.name == "stream:stream" {
                     let _ = headers.send(element.attribute("id").to_owned());
@@ -185,7 +187,7 @@ fn read(socket: TcpStream, arrived: &Arrived, headers: &std::sync::mpsc::Sender<
                 }
                 None
             }
-            Ok(Event::Empty(start)) => Some(Element::read(&start)),
+            Ok(Event::Empty(start)) => Some(Element::read(&start, decoder)),
             Ok(Event::Text(text)) => {
                 if let Some(element) = open.last_mut() {
                     element.text += &text.decode().unwrap();

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub use crate::gateway::*;
-pub use crate::stream::{Element, Stream};
+pub use crate::stream::Stream;
 
 pub const COMPONENT: &str = "whatsapp.example.com";
 pub const STRANGER: &str = "16505559999";
@@ -111,7 +111,10 @@ impl Builder {
         replace("{ 5347 }", &format!("{{ {components} }}"));
         replace("\"tls\",", "");
         replace("authentication = \"internal_hashed\"", OPEN_TO_ALL);
-        replace("c2s_require_encryption = true", &format!("c2s_require_encryption = false c2s_ports = {{ {clients} }}"));
+        replace(
+            "c2s_require_encryption = true",
+            &format!("c2s_require_encryption = false c2s_ports = {{ {clients} }}"),
+        );
         conf = format!("data_path = \"{root}/data\" c2s_interfaces = {{ \"127.0.0.1\" }}\n{conf}");
         fs::write(dir.path().join("prosody.cfg.lua"), conf).unwrap();
 
@@ -265,7 +268,13 @@ impl Gateway {
 
     /// Puts a file beside csw.toml.
     pub fn write(&self, name: &str, text: &str) {
-        fs::File::options().write(true).truncate(true).open(self.dir.path().join(name)).unwrap().write_all(text.as_bytes()).unwrap();
+        fs::File::options()
+            .write(true)
+            .truncate(true)
+            .open(self.dir.path().join(name))
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
     }
 
     pub fn read(&self, name: &str) -> String {
