@@ -336,8 +336,16 @@ impl Stage {
         self.sends(customer, at, &format!("<template xmlns='urn:csw:whatsapp' name='{name}' language='en_US'/>"))
     }
 
+    /// The component has got what was sent before, and nothing of it is left.
+    pub fn nothing_reached_the_component(&self) {
+        let id = self.gateway.id();
+        self.client.send(&format!("<message to='{COMPONENT}' id='{id}'><body>done</body></message>"));
+        self.component.next_where(|stanza| stanza.attribute("id") == id);
+        assert!(self.component.messages().is_empty(), "{:?}", self.component.messages());
+    }
+
     /// Where a message went tells whether it passed, and the log why.
-    fn sends(&self, customer: &str, at: u64, content: &str) -> (String, String) {
+    pub fn sends(&self, customer: &str, at: u64, content: &str) -> (String, String) {
         let (id, before) = (self.gateway.id(), self.gateway.decisions().len());
         self.client.send(&format!(
             "<message to='{customer}@{COMPONENT}' type='chat' id='{id}'>{content}{}</message>",
@@ -350,6 +358,22 @@ impl Stage {
         side.next_where(|stanza| stanza.attribute("id") == id);
         (word("verdict"), word("reason"))
     }
+}
+
+pub fn text_to(customer: &str, id: &str) -> String {
+    format!("<message to='{customer}@{COMPONENT}' type='chat' id='{id}'><body>Hello</body></message>")
+}
+
+pub fn template_to(customer: &str, id: &str) -> String {
+    let template = "<template xmlns='urn:csw:whatsapp' name='summer_promotion'/>";
+    format!("<message to='{customer}@{COMPONENT}' id='{id}'>{template}</message>")
+}
+
+/// What the component answers to a message of support's.
+pub fn error_for(customer: &str, id: &str, error: &str) -> String {
+    format!(
+        "<message from='{customer}@{COMPONENT}' to='support@example.com/support' type='error' id='{id}'>{error}</message>"
+    )
 }
 
 pub fn clock(at: u64) -> String {
