@@ -200,6 +200,9 @@ function HANDS.await(ticket)
   repeat
     async.sleep(delay)
     delay = min(delay * 2, LONGEST_SLEEP)
+    if not gate then
+      return "failed", "the gate is closed"
+    end
     state, result, code = gate:poll(ticket)
   until state ~= "pending" or time.now() >= deadline
 
@@ -424,6 +427,7 @@ local function close()
   finish()
   if gate then
     gate:close()
+    gate = nil
   end
 end
 

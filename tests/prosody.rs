@@ -756,16 +756,12 @@ fn what_was_submitted_is_on_disk_when_prosody_has_ended() {
             "<iq from='{COMPONENT}' to='example.com' type='get' id='read'><ping xmlns='urn:xmpp:ping'/></iq>"
         ));
         component.next("iq");
-        let ending = thread::spawn({
-            let pid = gateway.pid();
-            move || shell(&format!("kill -TERM {pid}"))
-        });
-        ending.join().unwrap();
+        gateway.signal("TERM");
         thread::sleep(Duration::from_millis(300));
         drop(writing);
         wait("those who wait get it", || client.messages().len() == 30);
     }
-    gateway.restart("TERM");
+    gateway.start_again();
     assert_eq!(gateway.csw(&["report", "--by", "business"])[0]["messages"], 30);
     for n in 0..30 {
         assert_eq!(gateway.window(&format!("1650556{n:04}")), "open");
@@ -778,7 +774,8 @@ fn killed_server_knows_its_windows_when_it_is_back() {
     component
         .send(&format!("<message from='{CUSTOMER}@{COMPONENT}' to='support@example.com'><body>Hello</body></message>"));
     client.next("message");
-    gateway.restart("KILL");
+    gateway.signal("KILL");
+    gateway.start_again();
     let (component, client) = (gateway.component(), gateway.client("support"));
     let stage = Stage { gateway, component, client };
     assert_eq!(stage.sends_text(CUSTOMER, 0), answer("allow", "window_open"));

@@ -157,10 +157,6 @@ impl Stream {
         self.send(&format!("<iq type='get' id='settled' to='{to}'><ping xmlns='urn:xmpp:ping'/></iq>"));
         self.next_where(|element| element.name == "iq" && element.attribute("id") == "settled");
     }
-
-    pub fn is_closed(&self) -> bool {
-        self.arrived.state.lock().unwrap().1
-    }
 }
 
 impl Drop for Stream {

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,7 @@ pub struct Builder {
 pub struct Gateway {
     pub dir: TempDir,
     prosody: Option<Child>,
+    daemon: Option<u32>,
     pub clients: u16,
     pub components: u16,
     told: AtomicUsize,
@@ -136,7 +138,7 @@ impl Builder {
         }
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o750)).unwrap();
 
-        let mut gateway = Gateway { dir, prosody: None, clients, components, told: AtomicUsize::new(0) };
+        let mut gateway = Gateway { dir, prosody: None, daemon: None, clients, components, told: AtomicUsize::new(0) };
         gateway.run(self.detached);
         gateway
     }
@@ -163,7 +165,14 @@ impl Gateway {
         let mut prosody = self.command("prosody", if detached { "-D" } else { "-F" });
         self.prosody = Some(prosody.stdout(Stdio::null()).spawn().expect("prosody runs: make deps build"));
         let ports = [self.clients, self.components];
-        wait("prosody listens", || ports.iter().all(|&port| std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()));
+        wait("prosody listens", || ports.iter().all(|&port| TcpStream::connect(("127.0.0.1", port)).is_ok()));
+        if detached {
+            let named = || fs::read_to_string(self.dir.path().join("prosody.pid")).ok()?.trim().parse().ok();
+            wait("the daemon says its number", || {
+                self.daemon = named();
+                self.daemon.is_some()
+            });
+        }
     }
 
     /// A program of Prosody's, with this configuration and as its user.
@@ -188,22 +197,17 @@ impl Gateway {
 
     /// The process of the server, also where it has become a daemon.
     pub fn pid(&self) -> u32 {
-        fs::read_to_string(self.dir.path().join("prosody.pid")).unwrap().trim().parse().unwrap()
+        self.daemon.unwrap_or_else(|| self.prosody.as_ref().unwrap().id())
     }
 
     pub fn signal(&self, name: &str) {
         shell(&format!("kill -{name} {}", self.pid()));
     }
 
-    /// Ends with a signal, and starts on the same files.
-    pub fn restart(&mut self, name: &str) {
-        self.stop(name);
-        self.run(false);
-    }
-
-    pub fn stop(&mut self, name: &str) {
-        self.signal(name);
+    /// Once it has ended, starts on the same files.
+    pub fn start_again(&mut self) {
         let _ = self.prosody.take().unwrap().wait();
+        self.run(false);
     }
 
     /// What an administrator types into Prosody's shell.
@@ -284,11 +288,12 @@ impl Gateway {
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        if let Some(mut prosody) = self.prosody.take() {
-            if let Ok(pid) = fs::read_to_string(self.dir.path().join("prosody.pid")) {
-                let _ = Command::new("kill").args(["-TERM", pid.trim()]).status();
-            }
-            stop(&mut prosody);
+        if self.daemon.is_some() {
+            self.signal("TERM");
+            wait("the daemon is gone", || !self.dir.path().join("prosody.pid").exists());
+        }
+        if let Some(prosody) = &mut self.prosody {
+            stop(prosody);
         }
         if thread::panicking() {
             eprintln!("--- prosody.log\n{}", self.log());
