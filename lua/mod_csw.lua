@@ -7,7 +7,8 @@
 ---     csw_business = "106540352242922"
 ---
 --- What goes to the component is decided on; what comes from it is on disk before it is delivered. csw.prosody
---- translates, guard decides. Whatever is missing or wrong, the module loads: without it the component is not guarded.
+--- translates, guard decides. Whatever else is missing or wrong, the module loads: without it the component is not
+--- guarded.
 
 local async = require "util.async"
 local cache = require "util.cache"
@@ -16,12 +17,17 @@ local jid   = require "util.jid"
 local st    = require "util.stanza"
 local time  = require "util.time"
 
+local error    = error
 local format   = string.format
 local ipairs   = ipairs
 local min      = math.min
 local pairs    = pairs
 local pcall    = pcall
 local tostring = tostring
+
+if module:get_host_type() ~= "component" then
+  error("csw guards a component: name it in modules_enabled of the component's own section, and nowhere else", 0)
+end
 
 local hosts = prosody.hosts
 local is_installed, stanzas = pcall(require, "csw.prosody")

@@ -103,11 +103,14 @@ fn other_reasons_bounce_as_what_they_are() {
 #[test]
 fn template_passes_and_the_next_one_joins_its_conversation() {
     let stage = Stage::new();
-    assert_eq!(stage.sends_template(STRANGER, "summer_promotion", now()), answer("allow", "template"));
-    assert_eq!(stage.sends_template(STRANGER, "summer_promotion", now()), answer("allow", "template"));
-    assert_eq!(stage.sends_template(STRANGER, "order_confirmation", now()), answer("allow", "template"));
-    let said: Vec<_> = stage.gateway.decisions().iter().map(|line| line["conversation"].clone()).collect();
-    assert_eq!(said, ["opens", "joins", "opens"]);
+    let sends = |name: &str| {
+        assert_eq!(stage.sends_template(STRANGER, name, now()), answer("allow", "template"));
+        stage.gateway.decisions().pop().unwrap()["conversation"].clone()
+    };
+    assert_eq!(sends("summer_promotion"), "opens");
+    wait("it is accepted", || stage.gateway.csw(&["report", "--by", "business"])[0]["messages"] == 1);
+    assert_eq!(sends("summer_promotion"), "joins");
+    assert_eq!(sends("order_confirmation"), "opens");
 }
 
 #[test]
@@ -494,6 +497,63 @@ fn users_of_several_sessions_and_users_that_are_offline_get_what_customers_write
     assert_eq!(stage.gateway.window(CUSTOMER), "open");
 }
 
+// --- what is parked -----------------------------------------------------------------------------
+
+#[test]
+fn parked_message_goes_out_whole_once_its_customer_writes() {
+    let stage = Stage::set(Gateway::new().lua("csw.lua", include_str!("prosody/parking.lua")));
+    for n in 0..3 {
+        stage.client.send(&format!(
+            "<message to='{STRANGER}@{COMPONENT}' type='chat' id='p{n}'><body>1 &lt; 2 \u{1f600} &#10;&quot;</body>\
+             <x xmlns='jabber:x:oob'><url>https://example.com</url></x></message>"
+        ));
+    }
+    wait("all are parked", || stage.gateway.decisions().iter().filter(|line| line["instead"] == "park").count() == 3);
+    stage.nothing_reached_the_component();
+    assert!(stage.client.messages().is_empty(), "no error: {:?}", stage.client.messages());
+
+    stage.gateway.shell("module reload csw whatsapp.example.com");
+    stage.customer_writes(STRANGER, 0);
+    for n in 0..3 {
+        let arrived = stage.component.next("message");
+        assert_eq!((arrived.attribute("id"), arrived.body()), (&*format!("p{n}"), "1 < 2 \u{1f600} \n\""));
+        assert_eq!(arrived.attribute("from"), "support@example.com/support");
+        assert_eq!(arrived.child("x").unwrap().child("url").unwrap().text, "https://example.com");
+    }
+    wait("all are in the books", || stage.gateway.csw(&["report", "--by", "business"])[0]["messages"] == 3);
+    assert_eq!(stage.gateway.log().matches("\"outcome\":\"sent\"").count(), 3);
+}
+
+#[test]
+fn parked_message_waits_for_a_component_that_is_away() {
+    let Stage { gateway, component, client } =
+        Stage::set(Gateway::new().lua("csw.lua", include_str!("prosody/parking.lua")));
+    client.send(&text_to(STRANGER, "p"));
+    wait("it is parked", || gateway.decisions().iter().any(|line| line["instead"] == "park"));
+    component
+        .send(&format!("<message from='{STRANGER}@{COMPONENT}' to='support@example.com'><body>Hello</body></message>"));
+    drop(component);
+    client.next("message");
+    gateway.wait_for_log("\"outcome\":\"later\"");
+    assert_eq!(gateway.component().next("message").attribute("id"), "p");
+}
+
+#[test]
+fn message_that_came_where_nobody_can_wait_is_not_parked() {
+    let other = "Component \"other.example.com\" component_secret = \"other\"\n";
+    let stage = Stage::set(
+        Gateway::new()
+            .lua("csw.lua", include_str!("prosody/parking.lua"))
+            .edit("Component \"whatsapp", &format!("{other}Component \"whatsapp")),
+    );
+    let bot = stream::Stream::component(stage.gateway.components, "other.example.com", "other");
+    bot.send(&format!(
+        "<message from='bot@other.example.com' to='{STRANGER}@{COMPONENT}'><body>Hello</body></message>"
+    ));
+    assert_eq!(bot.next("message").error().1, "policy-violation");
+    stage.nothing_reached_the_component();
+}
+
 // --- faults -------------------------------------------------------------------------------------
 
 #[test]
@@ -543,6 +603,15 @@ fn nothing_passes_where_csw_is_not_installed() {
     assert_eq!(stage.client.next("message").attribute("id"), "x");
     stage.nothing_reached_the_component();
     assert!(stage.gateway.log().contains("module 'csw.prosody' not found"));
+}
+
+#[test]
+fn module_is_loaded_by_components_only() {
+    let gateway = Gateway::new().edit("\"carbons\",", "\"carbons\", \"csw\",").start();
+    gateway.wait_for_log("name it in modules_enabled of the component's own section");
+    let (client, other) = (gateway.client("support"), gateway.client("sales"));
+    client.send("<message to='sales@example.com'><body>Hello</body></message>");
+    assert_eq!(other.next("message").body(), "Hello");
 }
 
 #[test]
