@@ -54,15 +54,19 @@ for port in "$clients" "$components"; do
     until (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do sleep 0.05; done
 done
 
-echo "$(nproc) cores, $(prosodyctl about 2>/dev/null | sed -n 's/^Prosody \([0-9.]*\).*/Prosody \1/p'), 4 clients of $messages messages each"
+echo "$(nproc) cores, Prosody $(sed -n 's/.*Prosody version //p' "$dir/prosody.log"), 4 clients of $messages messages each"
 printf '%-10s %12s %14s %14s\n' path messages/s 'held p99, us' 'longest, us'
+measure() {
+    local rate held rounds
+    rounds=$(grep -c 'stopwatch' "$dir/prosody.log" || true)
+    rate=$(lua5.4 "$root/benches/prosody/load.lua" "$clients" "$components" "$messages" "$2" "$3")
+    until [[ $(grep -c 'stopwatch' "$dir/prosody.log") -gt $rounds ]]; do sleep 0.05; done
+    held=$(sed -n 's/.*:stopwatch\tinfo\theld //p' "$dir/prosody.log" | tail -n 1)
+    printf '%-10s %12s %14s %14s\n' "$1" "$rate" $held
+}
 for _ in 1 2; do
-    for path in plain guarded; do
-        component=$([[ $path == plain ]] && echo "plain.example.com plain" || echo "whatsapp.example.com the component's own")
-        rate=$(lua5.4 "$root/benches/prosody/load.lua" "$clients" "$components" "$messages" ${component%% *} "${component#* }")
-        held=$(tac "$dir/prosody.log" | sed -n "s/^.*${component%% *}:stopwatch\tinfo\theld //p" | head -n 1)
-        printf '%-10s %12s %14s %14s\n' "$path" "$rate" ${held:-? ?}
-    done
+    measure plain plain.example.com plain
+    measure guarded whatsapp.example.com "the component's own"
 done
 
 echo "complaints in the log: $(grep -c 'csw.\(error\|warn\)' "$dir/prosody.log" || true)"

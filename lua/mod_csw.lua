@@ -49,22 +49,14 @@ local REMEMBERED = 10000
 local ADDRESSES = "http://jabber.org/protocol/address"
 
 
----@class csw.prosody.Waiting  a stanza of the component's, until what it tells is on disk
----@field stanza table
----@field origin table
----@field deadline number
----@field event? csw.Event
----@field gate? csw.Gate
----@field ticket? integer
-
-
 local options = { fail = "closed" }
 local gate
 local test_clock
 local last_attempt
 local last_failure
 
--- The component's stanzas that wait for the disk, in the order in which they came.
+-- The component's stanzas, in the order in which they came, until what they tell is on disk: { stanza=, origin=,
+-- deadline=, event=, gate=, ticket= }.
 local waiting = { first = 1, last = 0 }
 local is_pumping
 
@@ -190,7 +182,7 @@ local function conclude(stanza, action, at)
 
   local message = id.medium()
   if stanza.attr.id then
-    sent:set(stanzas.digest(jid.bare(stanza.attr.from), jid.node(stanza.attr.to), stanza.attr.id), message)
+    sent:set(stanzas.digest(jid.bare(stanza.attr.from) or "", jid.node(stanza.attr.to), stanza.attr.id), message)
   end
   settle(action, 200, format('{"messages":[{"id":"%s"}]}', message), at)
 end
