@@ -221,6 +221,17 @@ fn commands_to_the_component_itself_are_no_messages() {
 }
 
 #[test]
+fn what_the_component_says_to_itself_is_no_send_and_opens_nothing() {
+    let stage = Stage::set(Gateway::new());
+    stage.component.send(&format!(
+        "<message from='{STRANGER}@{COMPONENT}' to='{CUSTOMER}@{COMPONENT}' id='x'><body>Hello</body></message>"
+    ));
+    assert_eq!(stage.component.next("message").attribute("id"), "x");
+    assert_eq!(stage.gateway.decisions().len(), 0);
+    assert_eq!(stage.gateway.window(STRANGER), "unknown");
+}
+
+#[test]
 fn component_that_is_away_is_bounced_for_by_prosody_and_nothing_is_accounted() {
     let gateway = Gateway::new().start();
     let client = gateway.client("support");
@@ -551,7 +562,11 @@ fn message_that_came_where_nobody_can_wait_is_not_parked() {
         "<message from='bot@other.example.com' to='{STRANGER}@{COMPONENT}'><body>Hello</body></message>"
     ));
     assert_eq!(bot.next("message").error().1, "policy-violation");
-    stage.nothing_reached_the_component();
+    // Parked after it, and the first to go out.
+    stage.client.send(&text_to(STRANGER, "parked"));
+    wait("it is parked", || stage.gateway.decisions().iter().any(|line| line["instead"] == "park"));
+    stage.customer_writes(STRANGER, 0);
+    assert_eq!(stage.component.next("message").attribute("id"), "parked");
 }
 
 // --- faults -------------------------------------------------------------------------------------
@@ -827,6 +842,7 @@ fn what_was_submitted_is_on_disk_when_prosody_has_ended() {
         component.next("iq");
         gateway.signal("TERM");
         thread::sleep(Duration::from_millis(300));
+        assert!(client.messages().is_empty(), "nothing of it is on disk");
         drop(writing);
         wait("those who wait get it", || client.messages().len() == 30);
     }
