@@ -608,6 +608,18 @@ fn customers_message_is_delivered_though_it_cannot_be_recorded() {
 }
 
 #[test]
+fn customers_message_waits_for_a_slow_disk_for_seconds_and_not_for_ever() {
+    let stage = Stage::set(Gateway::new());
+    let store = stage.gateway.store();
+    let writing = store.write_txn().unwrap();
+    let ((), took) = timed(|| stage.customer_writes(CUSTOMER, 0));
+    assert!(took > Duration::from_secs(4), "{took:?}");
+    stage.gateway.wait_for_log("delivered without a record: it was not on disk within 5 s");
+    drop(writing);
+    wait("it is on record after all", || stage.gateway.window(CUSTOMER) == "open");
+}
+
+#[test]
 fn nothing_passes_where_csw_is_not_installed() {
     let stage = Stage::set(Gateway::new().without_library());
     stage.client.send(&template_to(STRANGER, "m1"));
