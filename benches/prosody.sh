@@ -55,14 +55,14 @@ for port in "$clients" "$components"; do
 done
 
 echo "$(nproc) cores, Prosody $(sed -n 's/.*Prosody version //p' "$dir/prosody.log"), 4 clients of $messages messages each"
-printf '%-10s %12s %14s %14s\n' path messages/s 'held p99, us' 'longest, us'
+printf '%-10s %12s %14s %14s %14s\n' path messages/s 'held p50, us' 'held p99, us' 'longest, us'
 measure() {
     local rate held rounds
     rounds=$(grep -c 'stopwatch' "$dir/prosody.log" || true)
     rate=$(lua5.4 "$root/benches/prosody/load.lua" "$clients" "$components" "$messages" "$2" "$3")
     until [[ $(grep -c 'stopwatch' "$dir/prosody.log") -gt $rounds ]]; do sleep 0.05; done
     held=$(sed -n 's/.*:stopwatch\tinfo\theld //p' "$dir/prosody.log" | tail -n 1)
-    printf '%-10s %12s %14s %14s\n' "$1" "$rate" $held
+    printf '%-10s %12s %14s %14s %14s\n' "$1" "$rate" $held
 }
 for _ in 1 2; do
     measure plain plain.example.com plain

@@ -11,7 +11,6 @@
 --- guarded.
 
 local async = require "util.async"
-local cache = require "util.cache"
 local id    = require "util.id"
 local jid   = require "util.jid"
 local st    = require "util.stanza"
@@ -38,13 +37,11 @@ local guard  = is_installed and require "csw.guard"
 local FLUSH_DEADLINE = 2000 -- ms
 local RECORD_DEADLINE = 5 -- seconds
 local FIRST_SLEEP, LONGEST_SLEEP = 0.001, 0.008
+local SETTLE_CHECK = 0.05
 local DRAIN_EVERY = 1
 
 -- Ahead of whatever could carry a message to the component, or deliver one of its own.
 local PRIORITY = 1000
-
--- Of how many of our last messages errors and receipts are recognised.
-local REMEMBERED = 10000
 
 local ADDRESSES = "http://jabber.org/protocol/address"
 
@@ -62,9 +59,6 @@ local is_pumping
 
 -- Stanzas on their way for the second time.
 local passed = setmetatable({}, { __mode = "k" })
-
--- The ids of our messages in the books, by sender, customer and the stanza's own id: that one is the sender's choice.
-local sent = cache.new(REMEMBERED)
 
 
 -- The first use opens the store, which may take a moment: before a stanza waits for it, and once Prosody is a daemon.
@@ -138,12 +132,6 @@ local function current_gate()
 end
 
 
--- The time to decide for: the wall clock, or what a test or story asks for.
-local function time_of(stanza)
-  return test_clock and stanzas.clock(stanza) or nil
-end
-
-
 local function is_component(origin)
   return origin.type == "component" and origin.host == module.host
 end
@@ -157,15 +145,27 @@ local function is_connected()
 end
 
 
+-- A message's id in the books: its stanza's own is unique for its sender and customer at best, and of any length.
+local function message_id(sender, customer, stanza_id)
+  return stanzas.digest(jid.bare(sender) or "", jid.node(customer), stanza_id)
+end
+
+
 local function settle(action, status, answer, at)
   if not action.decision then
-    return
+    return nil
   end
 
   local ticket, message = gate:submit_settle(action.decision, status, answer, at)
   if not ticket then
     module:log("error", "what became of a message is not recorded: %s", message)
   end
+  return ticket
+end
+
+
+local function accept(action, message, at)
+  return settle(action, 200, format('{"messages":[{"id":"%s"}]}', message), at)
 end
 
 
@@ -177,14 +177,27 @@ local function conclude(stanza, action, at)
   end
 
   if not action.pass then
-    return settle(action, action.status, "", at)
+    settle(action, action.status, "", at)
+    return
   end
 
-  local message = id.medium()
-  if stanza.attr.id then
-    sent:set(stanzas.digest(jid.bare(stanza.attr.from) or "", jid.node(stanza.attr.to), stanza.attr.id), message)
+  local attr = stanza.attr
+  local ticket = accept(action, attr.id and message_id(attr.from, attr.to, attr.id) or id.medium(), at)
+  if not ticket then
+    return
   end
-  settle(action, 200, format('{"messages":[{"id":"%s"}]}', message), at)
+
+  -- Senders choose the ids of their stanzas, and may choose one twice: that is another message all the same.
+  local settling = gate
+  module:add_timer(SETTLE_CHECK, function()
+    local state, result = settling:poll(ticket)
+    if state == "pending" then
+      return SETTLE_CHECK
+    end
+    if state == "done" and result and result.repeated then
+      accept(action, id.medium(), at)
+    end
+  end)
 end
 
 
@@ -258,7 +271,7 @@ local function outgoing(event)
     return
   end
 
-  local at = time_of(stanza)
+  local at = test_clock and stanzas.clock(stanza) or nil
   local business = options.business_of(jid.bare(stanza.attr.from))
   local send = { gateway = "prosody", business = business, at = at, endpoint = "messages" }
   local action
@@ -299,7 +312,7 @@ local function event_of(stanza)
     kind = told.kind,
     business = business,
     customer = customer,
-    at = time_of(stanza) or told.at,
+    at = test_clock and stanzas.clock(stanza) or told.at,
     code = told.code,
   }
   if told.kind == "customer_message" then
@@ -307,7 +320,7 @@ local function event_of(stanza)
     return event
   end
 
-  event.id = told.about and sent:get(stanzas.digest(user, customer, told.about))
+  event.id = told.about and message_id(user, stanza.attr.from, told.about)
   return (event.id or event.code) and event
 end
 
@@ -462,16 +475,6 @@ local function watch(host)
   if host ~= module.host then
     hook_addresses(hosts[host].events, incoming)
   end
-end
-
-
-function module.save()
-  return { sent = sent }
-end
-
-
-function module.restore(saved)
-  sent = saved.sent or sent
 end
 
 

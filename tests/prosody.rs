@@ -866,15 +866,23 @@ fn what_was_submitted_is_on_disk_when_prosody_has_ended() {
 }
 
 #[test]
-fn killed_server_knows_its_windows_when_it_is_back() {
+fn killed_server_knows_its_windows_and_its_messages_when_it_is_back() {
     let Stage { mut gateway, component, client } = Stage::set(Gateway::new());
     component
         .send(&format!("<message from='{CUSTOMER}@{COMPONENT}' to='support@example.com'><body>Hello</body></message>"));
     client.next("message");
+    client.send(&template_to(STRANGER, "m1"));
+    component.next("message");
+    wait("it is in the books", || gateway.csw(&["report", "--by", "business"])[0]["messages"] == 1);
     gateway.signal("KILL");
     gateway.start_again();
+
     let (component, client) = (gateway.component(), gateway.client("support"));
+    component.send(&error_for(STRANGER, "m1", "<error type='cancel'/>"));
+    client.next("message");
     let stage = Stage { gateway, component, client };
+    let books = stage.gateway.csw(&["report", "--by", "business"]);
+    assert!(books[0]["messages"] == 0 || books == json!([]), "it was never sent: {books}");
     assert_eq!(stage.sends_text(CUSTOMER, 0), answer("allow", "window_open"));
 }
 
