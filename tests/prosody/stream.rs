@@ -108,21 +108,21 @@ impl Stream {
 
     /// Signed in with SASL PLAIN, and bound to a resource named as the user is.
     pub fn client(port: u16, host: &str, user: &str) -> Self {
-        let first = Self::open(port, "jabber:client", host);
-        first.next("stream:features");
+        let stream = Self::open(port, "jabber:client", host);
+        stream.next("stream:features");
         let password = base64(format!("\0{user}\0secret").as_bytes());
-        first.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{password}</auth>"));
-        first.next("success");
+        stream.send(&format!("<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='PLAIN'>{password}</auth>"));
+        stream.next("success");
         // The stream starts anew, and with it what is read of it.
-        first.send(&format!(
+        stream.send(&format!(
             "<stream:stream xmlns='jabber:client' xmlns:stream='http://etherx.jabber.org/streams' to='{host}' version='1.0'>"
         ));
-        first.next("stream:features");
-        first.send(&format!(
+        stream.next("stream:features");
+        stream.send(&format!(
             "<iq type='set' id='bind'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'><resource>{user}</resource></bind></iq>"
         ));
-        assert_eq!(first.next("iq").attribute("type"), "result");
-        first
+        assert_eq!(stream.next("iq").attribute("type"), "result");
+        stream
     }
 
     pub fn send(&self, xml: &str) {
