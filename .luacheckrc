@@ -5,6 +5,11 @@ files["lua/csw/cdefs.lua"] = { max_line_length = false } -- generated from csw.h
 files["lua/csw/nginx*.lua"] = { std = "ngx_lua" }
 files["lua/csw/mail.lua"] = { std = "ngx_lua" }
 files["lua/csw/smtp.lua"] = { std = "ngx_lua" }
+files["lua/csw/prosody.lua"] = { std = "lua54" }
+files["lua/mod_csw.lua"] = { std = "lua54", globals = { "module" }, read_globals = { "prosody" } }
+files["benches/prosody/*.lua"] = { std = "lua54", globals = { "module" } }
+files["tests/prosody/*.lua"] = { std = "lua54" }
+files["examples/prosody/*.lua"] = { global = false } -- what Prosody's configuration sets are globals
 files["examples/nginx/*.lua"] = { std = "ngx_lua" }
 files["benches/*.lua"] = { std = "ngx_lua" }
 files["tests/**/*_spec.lua"] = { std = "max+busted" }

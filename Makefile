@@ -110,11 +110,13 @@ install: build
 	    install -d $(DESTDIR)$(PREFIX)/lib/lua/$$lua $(DESTDIR)$(PREFIX)/share/lua/$$lua/csw && \
 	    install -m 755 $(BUILD)/lib/lua/$$lua/csw_native.so $(DESTDIR)$(PREFIX)/lib/lua/$$lua/ && \
 	    install -m 644 lua/csw/*.lua $(DESTDIR)$(PREFIX)/share/lua/$$lua/csw/ || exit 1; done
+	install -d $(DESTDIR)$(PREFIX)/lib/prosody/modules
+	install -m 644 lua/mod_csw.lua $(DESTDIR)$(PREFIX)/lib/prosody/modules/
 
 uninstall:
 	rm -f $(addprefix $(DESTDIR)$(PREFIX)/,bin/csw include/csw.h lib/libcsw.a lib/libcsw.so lib/libcsw.so.$(ABI) \
 	    lib/libcsw.so.$(VERSION) lib/pkgconfig/csw.pc $(LUAS:%=lib/lua/%/csw_native.so) share/bash-completion/completions/csw \
-	    share/zsh/site-functions/_csw share/fish/vendor_completions.d/csw.fish) $(DESTDIR)$(PREFIX)/share/man/man1/csw*.1
+	    share/zsh/site-functions/_csw share/fish/vendor_completions.d/csw.fish lib/prosody/modules/mod_csw.lua) $(DESTDIR)$(PREFIX)/share/man/man1/csw*.1
 	rm -rf $(addprefix $(DESTDIR)$(PREFIX)/,$(LUAS:%=share/lua/%/csw))
 
 # Writes include/csw.h and lua/csw/cdefs.lua from the sources; a test compares them.

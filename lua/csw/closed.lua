@@ -77,6 +77,9 @@ local LATER = { [4] = true, [80007] = true, [130429] = true, [131048] = true, [1
 
 local DRAIN_FOR = 10 -- seconds
 
+-- More than anybody configures: the library's last step is `block`.
+local MOST_STEPS = 100
+
 -- Why a message may not go out that might go another way.
 local CLOSED_REASONS = { window_closed = true, never_seen = true, refused_by_platform = true }
 
@@ -195,7 +198,7 @@ function _M.run(gate, send, action, hands)
       elseif why then
         passed_over[#passed_over + 1] = format("%s: %s", step.step or step.kind, why)
       end
-    until served or step.kind == "block"
+    until served or step.kind == "block" or index == MOST_STEPS
   end
 
   action.passed_over = passed_over[1] and concat(passed_over, "; ")
@@ -238,9 +241,9 @@ local function again(gate, send, hands)
   local action = { reason = "refused_by_platform", verdict = "deny", headers = {}, decision = {} }
   _M.run(gate, send, action, hands)
   if action.forward then
-    local status = hands.send({ gateway = send.gateway, business = send.business, body = action.forward, at = send.at,
-      endpoint = "messages" }, gate:settings(send.business).token_file)
-    return status and "sent" or "lost", action
+    local template = { gateway = send.gateway, business = send.business, body = action.forward, at = send.at,
+      endpoint = "messages" }
+    return fate_of(hands.send(template, gate:settings(send.business).token_file)), action
   end
 
   return action.instead and "sent" or "refused", action

@@ -14,7 +14,8 @@ local type = type
 local error = error
 
 
-local backend = require(type(jit) == "table" and "csw.ffi" or "csw_native")
+-- Not by the global `jit`: there are hosts that complain of globals which are not there.
+local backend = require(package.loaded.jit and "csw.ffi" or "csw_native")
 if backend.abi_version ~= ABI_VERSION then
   error("csw: the library speaks interface " .. backend.abi_version .. ", these Lua files speak " .. ABI_VERSION
         .. "; install both from one version")
