@@ -8,7 +8,6 @@ files["lua/csw/smtp.lua"] = { std = "ngx_lua" }
 files["lua/csw/prosody.lua"] = { std = "lua54" }
 files["lua/mod_csw.lua"] = { std = "lua54", globals = { "module" }, read_globals = { "prosody" } }
 files["benches/prosody/*.lua"] = { std = "lua54", globals = { "module" } }
-files["tests/prosody/*.lua"] = { std = "lua54" }
 files["examples/prosody/*.lua"] = { global = false } -- what Prosody's configuration sets are globals
 files["examples/nginx/*.lua"] = { std = "ngx_lua" }
 files["benches/*.lua"] = { std = "ngx_lua" }

@@ -874,10 +874,12 @@ int32_t csw_instead_of(const struct csw_gate *gate,
                        struct csw_error *error);
 
 // Parks a denied send until its customer's next act, and returns at once with a ticket for csw_poll; once that is CSW_OK, csw_parcel_of has its
-// number. body has at most 64 KiB. Blocks on nothing.
+// number. body has at most 64 KiB. gateway names the kind of gateway that can send it later, such as "nginx". Blocks on nothing.
 //
 // Errors: CSW_CODE_BODY, CSW_CODE_TOO_LARGE, and as csw_submit_record.
 int32_t csw_submit_park(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         const char *business,
                         size_t business_length,
                         const char *body,
@@ -885,19 +887,25 @@ int32_t csw_submit_park(const struct csw_gate *gate,
                         uint64_t *ticket,
                         struct csw_error *error);
 
-// Whether there is anything to take now (due is 1, else 0). One read of mapped memory, as cheap as csw_check.
+// Whether there is anything for a kind of gateway to take now (due is 1, else 0). One read of mapped memory, as cheap as csw_check.
 //
 // Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
-int32_t csw_due(const struct csw_gate *gate, int32_t *due, struct csw_error *error);
+int32_t csw_due(const struct csw_gate *gate,
+                const char *gateway,
+                size_t gateway_length,
+                int32_t *due,
+                struct csw_error *error);
 
-// Takes the next parked message that may go out at a moment (Unix ms, 0 for now), or something else to be sent, and returns at once with a ticket for
-// csw_poll; once that is CSW_OK, csw_parcel_of has it.
+// Takes the next message that a kind of gateway parked and that may go out at a moment (Unix ms, 0 for now), or something else for it to send, and
+// returns at once with a ticket for csw_poll; once that is CSW_OK, csw_parcel_of has it.
 //
 // Nothing is handed out twice. Say within a minute what became of it (csw_submit_return): a parked message of which nothing is heard for longer is
 // given up, and the customer's others wait for it until then. Blocks on nothing.
 //
 // Errors: as csw_submit_record.
 int32_t csw_submit_take(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         int64_t at,
                         uint64_t *ticket,
                         struct csw_error *error);
@@ -928,6 +936,8 @@ int32_t csw_submit_return(const struct csw_gate *gate,
 //
 // Errors: as csw_submit_record.
 int32_t csw_submit_keep(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         const struct csw_decision *decision,
                         int32_t http_status,
                         const char *response,

@@ -455,7 +455,7 @@ end })
 
 
 local function drain()
-  if gate and gate.due and drainer.state == "ready" and gate:due() then
+  if gate and drainer.state == "ready" and gate:due("prosody") then
     drainer:run(true)
   end
 

@@ -140,13 +140,14 @@ impl UserData for Core {
                 answer(lua, instead().map(|instead| InsteadTable(instead, at)))
             },
         );
-        methods.add_method("submit_park", |lua, core, (business, body): (Value, mlua::LuaString)| {
-            let business = text("business", &business)?;
-            let park = || core.gate()?.submit_park(Business::parse(&business)?, body.as_bytes().to_vec());
+        methods.add_method("submit_park", |lua, core, (gateway, business, body): (Value, Value, mlua::LuaString)| {
+            let (gateway, business) = (text("gateway", &gateway)?, text("business", &business)?);
+            let park = || core.gate()?.submit_park(&gateway, Business::parse(&business)?, body.as_bytes().to_vec());
             answer(lua, park().map(Ticket::number))
         });
-        methods.add_method("submit_take", |lua, core, at: Option<f64>| {
-            answer(lua, core.gate().and_then(|gate| gate.submit_take(moment(at))).map(Ticket::number))
+        methods.add_method("submit_take", |lua, core, (gateway, at): (Value, Option<f64>)| {
+            let gateway = text("gateway", &gateway)?;
+            answer(lua, core.gate().and_then(|gate| gate.submit_take(&gateway, moment(at))).map(Ticket::number))
         });
         methods.add_method("parcel", |lua, core, ticket: f64| {
             match core.gate().and_then(|gate| gate.parcel(Ticket::from_number(ticket as u64))) {
@@ -171,15 +172,27 @@ impl UserData for Core {
         });
         methods.add_method(
             "submit_keep",
-            |lua, core, (token, status, response, body): (mlua::LuaString, f64, mlua::LuaString, mlua::LuaString)| {
+            |lua,
+             core,
+             (gateway, token, status, response, body): (
+                Value,
+                mlua::LuaString,
+                f64,
+                mlua::LuaString,
+                mlua::LuaString,
+            )| {
+                let gateway = text("gateway", &gateway)?;
                 let keep = || {
                     let (token, status) = settled(&token, status)?;
-                    core.gate()?.submit_keep(token, status, &response.as_bytes(), body.as_bytes().to_vec())
+                    core.gate()?.submit_keep(&gateway, token, status, &response.as_bytes(), body.as_bytes().to_vec())
                 };
                 answer(lua, keep().map(Ticket::number))
             },
         );
-        methods.add_method("due", |lua, core, ()| answer(lua, core.gate().and_then(Gate::is_due)));
+        methods.add_method("due", |lua, core, gateway: Value| {
+            let gateway = text("gateway", &gateway)?;
+            answer(lua, core.gate().and_then(|gate| gate.is_due(&gateway)))
+        });
         methods.add_method("choose", |lua, core, (request, at): (mlua::LuaString, Option<f64>)| {
             let chosen = core.gate().and_then(|gate| gate.choose(&request.as_bytes(), moment(at)));
             answer(lua, chosen.map(ChosenTable))

@@ -21,7 +21,7 @@ use csw::rules::event::{Category, Class, EventKind, Notice, NoticeWhat, Sending,
 use csw::rules::ledger::LineKind;
 use csw::rules::market::{Country, Market};
 use csw::rules::window::{Reason, State};
-use csw::store::codec::Body;
+use csw::store::codec::{Body, Parked};
 use csw::store::memory::MemoryStore;
 use csw::store::{Records, RecordsMut, Store};
 use csw::time::{Day, Span, Timestamp};
@@ -70,13 +70,13 @@ fn unfit(gate: &Gate, body: &[u8], index: usize) -> Unfit {
 }
 
 fn park(gate: &Gate, to: &str, text: &str) -> Arc<Parcel> {
-    let ticket = gate.submit_park(shop(), text_to(to, text)).unwrap();
+    let ticket = gate.submit_park("test", shop(), text_to(to, text)).unwrap();
     decided(gate, ticket).unwrap();
     gate.parcel(ticket).unwrap().unwrap()
 }
 
 fn take(gate: &Gate) -> Option<Arc<Parcel>> {
-    let ticket = gate.submit_take(Timestamp::now()).unwrap();
+    let ticket = gate.submit_take("test", Timestamp::now()).unwrap();
     decided(gate, ticket).unwrap();
     gate.parcel(ticket).unwrap()
 }
@@ -253,11 +253,11 @@ fn parked_messages_go_out_in_order_once_the_customer_writes() {
     let gate = gate(BRANCH);
     assert_eq!((park(&gate, ANNA, "one").waiting, park(&gate, ANNA, "two").waiting), (1, 2));
     park(&gate, BERT, "to Bert");
-    assert!(!gate.is_due().unwrap());
+    assert!(!gate.is_due("test").unwrap());
     assert_eq!(take(&gate), None, "nobody has written");
 
     writes(&gate, ANNA);
-    assert!(gate.is_due().unwrap());
+    assert!(gate.is_due("test").unwrap());
     for text in ["one", "two"] {
         let parcel = take(&gate).unwrap();
         assert_eq!((said(&parcel).as_str(), parcel.kind), (text, ParcelKind::Parked));
@@ -265,7 +265,7 @@ fn parked_messages_go_out_in_order_once_the_customer_writes() {
         give_back(&gate, &parcel, Fate::Sent);
     }
     assert_eq!(take(&gate), None, "Bert's waits for Bert");
-    assert!(!gate.is_due().unwrap());
+    assert!(!gate.is_due("test").unwrap());
 }
 
 #[test]
@@ -357,6 +357,26 @@ fn a_message_parked_while_the_customer_writes_goes_out_at_once() {
 }
 
 #[test]
+fn what_a_kind_of_gateway_parked_is_handed_out_to_it_alone() {
+    let gate = gate(BRANCH);
+    for gateway in ["nginx", "prosody", "nginx"] {
+        decided(&gate, gate.submit_park(gateway, shop(), text_to(ANNA, gateway)).unwrap()).unwrap();
+    }
+    writes(&gate, ANNA);
+    let take = |gateway: &str| {
+        let ticket = gate.submit_take(gateway, Timestamp::now()).unwrap();
+        decided(&gate, ticket).unwrap();
+        gate.parcel(ticket).unwrap()
+    };
+    assert_eq!(take("prosody").map(|parcel| said(&parcel)).as_deref(), Some("prosody"));
+    assert_eq!(take("prosody"), None);
+    let first = take("nginx").unwrap();
+    give_back(&gate, &first, Fate::Sent);
+    assert_eq!(take("nginx").map(|parcel| said(&parcel)).as_deref(), Some("nginx"));
+    assert_eq!(gate.submit_take("no name", Timestamp::now()).unwrap_err().code(), Code::Invalid);
+}
+
+#[test]
 fn what_is_parked_survives_a_restart_and_is_not_handed_out_twice_by_two_processes() {
     let folder = tempfile::tempdir().unwrap();
     let lines = format!("store = \"lmdb:{}\"\n{BRANCH}", folder.path().join("store").display());
@@ -400,8 +420,8 @@ fn bodies_beyond_the_limit_are_not_parked() {
     let gate = gate(BRANCH);
     let large = text_to(ANNA, &"x".repeat(parking::BODY_MAX));
     assert_eq!(unfit(&gate, &large, 2), Unfit::TooLarge);
-    assert_eq!(gate.submit_park(shop(), large).unwrap_err().code(), Code::TooLarge);
-    assert_eq!(gate.submit_park(shop(), b"no json".to_vec()).unwrap_err().code(), Code::Body);
+    assert_eq!(gate.submit_park("test", shop(), large).unwrap_err().code(), Code::TooLarge);
+    assert_eq!(gate.submit_park("test", shop(), b"no json".to_vec()).unwrap_err().code(), Code::Body);
 }
 
 /// A store at whose clock the test sits.
@@ -429,9 +449,16 @@ impl Clock {
     }
 
     fn park(&self, text: &str, now: Timestamp) {
-        let (anna, sending) = (Customer::parse(ANNA).unwrap(), Sending::new(Class::FreeForm, Category::Service));
-        let body = Body(text_to(ANNA, text));
-        self.apply(now, |applying| applying.park(shop(), &anna, sending.clone(), body.clone(), &self.config.parking));
+        let anna = Customer::parse(ANNA).unwrap();
+        let message = Parked {
+            parked_at: now,
+            in_hand_until: None,
+            is_woken: false,
+            gateway: "test".into(),
+            sending: Sending::new(Class::FreeForm, Category::Service),
+            body: Body(text_to(ANNA, text)),
+        };
+        self.apply(now, |applying| applying.park(shop(), &anna, message.clone(), &self.config.parking));
     }
 
     fn act(&self, at: Timestamp) {
@@ -442,7 +469,7 @@ impl Clock {
     fn take(&self, now: Timestamp) -> Option<String> {
         let mut parcel = None;
         let written = self.store.write(&mut |transaction| {
-            parcel = parking::take(&mut RecordsMut::new(transaction), &self.config, now, now)?;
+            parcel = parking::take(&mut RecordsMut::new(transaction), &self.config, "test", now, now)?;
             Ok(())
         });
         written.unwrap();
@@ -523,7 +550,7 @@ fn accept(gate: &Gate, id: &str, body: Vec<u8>) {
     let answer = json!({"messages": [{"id": id}]}).to_string().into_bytes();
     let (token, at) = (decided_send.token, Timestamp::now());
     decided(gate, gate.submit_settle(token.clone(), 200, answer.clone(), at).unwrap()).unwrap();
-    decided(gate, gate.submit_keep(token, 200, &answer, body).unwrap()).unwrap();
+    decided(gate, gate.submit_keep("test", token, 200, &answer, body).unwrap()).unwrap();
 }
 
 fn fail(gate: &Gate, id: &str, code: i64) {
@@ -567,7 +594,7 @@ fn a_refusal_that_is_heard_of_before_the_body_is_kept_counts_as_well() {
     let answer = json!({"messages": [{"id": "wamid.1"}]}).to_string().into_bytes();
     decided(&gate, gate.submit_settle(token.clone(), 200, answer.clone(), Timestamp::now()).unwrap()).unwrap();
     fail(&gate, "wamid.1", 131_047);
-    decided(&gate, gate.submit_keep(token, 200, &answer, body).unwrap()).unwrap();
+    decided(&gate, gate.submit_keep("test", token, 200, &answer, body).unwrap()).unwrap();
     assert_eq!(take(&gate).map(|parcel| parcel.kind), Some(ParcelKind::Refused));
 }
 

@@ -510,9 +510,11 @@ fn users_of_several_sessions_and_users_that_are_offline_get_what_customers_write
 
 // --- what is parked -----------------------------------------------------------------------------
 
+const PARK: &str = "[closed]\nsteps = [\"park\"]\n";
+
 #[test]
 fn parked_message_goes_out_whole_once_its_customer_writes() {
-    let stage = Stage::set(Gateway::new().lua("csw.lua", include_str!("prosody/parking.lua")));
+    let stage = Stage::set(Gateway::new().toml(PARK));
     for n in 0..3 {
         stage.client.send(&format!(
             "<message to='{STRANGER}@{COMPONENT}' type='chat' id='p{n}'><body>1 &lt; 2 \u{1f600} &#10;&quot;</body>\
@@ -532,21 +534,21 @@ fn parked_message_goes_out_whole_once_its_customer_writes() {
         assert_eq!(arrived.child("x").unwrap().child("url").unwrap().text, "https://example.com");
     }
     wait("all are in the books", || stage.gateway.csw(&["report", "--by", "business"])[0]["messages"] == 3);
-    wait("each is logged", || stage.gateway.log().matches("\"outcome\":\"sent\"").count() == 3);
+    wait("each is logged", || stage.gateway.log().matches("\"fate\":\"sent\"").count() == 3);
 }
 
 #[test]
 fn parked_message_waits_for_a_component_that_is_away() {
-    let Stage { gateway, component, client } =
-        Stage::set(Gateway::new().lua("csw.lua", include_str!("prosody/parking.lua")));
+    let Stage { gateway, component, client } = Stage::set(Gateway::new().toml(PARK));
     client.send(&text_to(STRANGER, "p"));
     wait("it is parked", || gateway.decisions().iter().any(|line| line["instead"] == "park"));
     component
         .send(&format!("<message from='{STRANGER}@{COMPONENT}' to='support@example.com'><body>Hello</body></message>"));
     drop(component);
     client.next("message");
-    gateway.wait_for_log("\"outcome\":\"later\"");
-    assert_eq!(gateway.component().next("message").attribute("id"), "p");
+    gateway.wait_for_log("\"fate\":\"later\"");
+    let rows = gateway.csw(&["report"]);
+    assert!(rows.as_array().unwrap().iter().all(|row| row["dropped"] == 0), "put off, not given up: {rows}");
 }
 
 #[test]
@@ -554,7 +556,7 @@ fn message_that_came_where_nobody_can_wait_is_not_parked() {
     let other = "Component \"other.example.com\" component_secret = \"other\"\n";
     let stage = Stage::set(
         Gateway::new()
-            .lua("csw.lua", include_str!("prosody/parking.lua"))
+            .toml(PARK)
             .edit("Component \"whatsapp", &format!("{other}Component \"whatsapp")),
     );
     let bot = stream::Stream::component(stage.gateway.components, "other.example.com", "other");

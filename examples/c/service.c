@@ -36,6 +36,7 @@
 #include <unistd.h>
 
 #define CONNECTIONS 64
+#define GATEWAY "service"
 #define LINE 4096
 
 // What a connection waits for.
@@ -171,7 +172,7 @@ static void park_or_deny(struct connection *connection, const csw_decision *deci
             break;
         if (instead.kind != CSW_STEP_KIND_PARK || instead.unfit != 0)
             continue;
-        if (csw_submit_park(gate, business, strlen(business), body, strlen(body), &connection->ticket, &error) != CSW_OK) {
+        if (csw_submit_park(gate, GATEWAY, strlen(GATEWAY), business, strlen(business), body, strlen(body), &connection->ticket, &error) != CSW_OK) {
             answer_error(connection, &error);
             return;
         }
@@ -367,7 +368,7 @@ static void drain_on(void)
     case RETURNING:
     case IDLE:
         drain.step = IDLE;
-        if (csw_due(gate, &due, &error) == CSW_OK && due && csw_submit_take(gate, 0, &drain.ticket, &error) == CSW_OK)
+        if (csw_due(gate, GATEWAY, strlen(GATEWAY), &due, &error) == CSW_OK && due && csw_submit_take(gate, GATEWAY, strlen(GATEWAY), 0, &drain.ticket, &error) == CSW_OK)
             drain.step = TAKING;
     }
 }

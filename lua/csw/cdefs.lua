@@ -404,14 +404,22 @@ int32_t csw_instead_of(const struct csw_gate *gate,
                        size_t *length,
                        struct csw_error *error);
 int32_t csw_submit_park(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         const char *business,
                         size_t business_length,
                         const char *body,
                         size_t body_length,
                         uint64_t *ticket,
                         struct csw_error *error);
-int32_t csw_due(const struct csw_gate *gate, int32_t *due, struct csw_error *error);
+int32_t csw_due(const struct csw_gate *gate,
+                const char *gateway,
+                size_t gateway_length,
+                int32_t *due,
+                struct csw_error *error);
 int32_t csw_submit_take(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         int64_t at,
                         uint64_t *ticket,
                         struct csw_error *error);
@@ -428,6 +436,8 @@ int32_t csw_submit_return(const struct csw_gate *gate,
                           uint64_t *ticket,
                           struct csw_error *error);
 int32_t csw_submit_keep(const struct csw_gate *gate,
+                        const char *gateway,
+                        size_t gateway_length,
                         const struct csw_decision *decision,
                         int32_t http_status,
                         const char *response,

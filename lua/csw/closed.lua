@@ -162,7 +162,7 @@ function STEPS.park(gate, send, step, action, hands)
     return false, "the gateway cannot send what is parked"
   end
 
-  local ticket, message = gate:submit_park(send.business, send.body)
+  local ticket, message = gate:submit_park(send.gateway, send.business, send.body)
   if not ticket then
     return false, message
   end
@@ -252,8 +252,8 @@ end
 
 --- Takes up what there is to do outside of requests: sends what was parked and may go out now, in order; sends the
 --- nudges of new backlogs; and runs the closed branch for messages that the platform refused afterwards. For a task of
---- the host's, now and then: `gate:due()` tells at no cost whether there is anything. Several may run at once; each
---- ends after some seconds, so that whoever asked can be told.
+--- the host's, now and then: `gate:due(gateway)` tells at no cost whether there is anything. Several may run at once;
+--- each ends after some seconds, so that whoever asked can be told.
 ---@param gate csw.Gate
 ---@param gateway string
 ---@param hands csw.Hands  with `await` and `send`
@@ -264,7 +264,7 @@ function _M.drain(gate, gateway, hands, at)
   local sent, log = 0, {}
   local deadline = now() + DRAIN_FOR
   while now() < deadline do
-    local ticket = gate:submit_take(at)
+    local ticket = gate:submit_take(gateway, at)
     local parcel = ticket and hands.await(ticket) == "done" and gate:parcel(ticket)
     if not parcel then
       break

@@ -412,14 +412,15 @@ function Core:submit_settle(token, http_status, response, at)
 end
 
 
-function Core:submit_park(business, body)
-  business, body = text(business, "business"), text(body, "body")
-  return submitted(C.csw_submit_park(self.gate, business, #business, body, #body, ticket_out, err))
+function Core:submit_park(gateway, business, body)
+  gateway, business, body = text(gateway, "gateway"), text(business, "business"), text(body, "body")
+  return submitted(C.csw_submit_park(self.gate, gateway, #gateway, business, #business, body, #body, ticket_out, err))
 end
 
 
-function Core:submit_take(at)
-  return submitted(C.csw_submit_take(self.gate, moment(at), ticket_out, err))
+function Core:submit_take(gateway, at)
+  gateway = text(gateway, "gateway")
+  return submitted(C.csw_submit_take(self.gate, gateway, #gateway, moment(at), ticket_out, err))
 end
 
 
@@ -455,18 +456,20 @@ function Core:submit_return(back, fate)
 end
 
 
-function Core:submit_keep(token, http_status, response, body)
+function Core:submit_keep(gateway, token, http_status, response, body)
+  gateway = text(gateway, "gateway")
   token, response, body = text(token, "token"), text(response, "response"), text(body, "body")
   if not settling(token) then
     return nil, "the token is not one that a decision gave", "invalid"
   end
-  return submitted(C.csw_submit_keep(self.gate, settled, http_status, response, #response, body, #body, ticket_out,
-                                     err))
+  return submitted(C.csw_submit_keep(self.gate, gateway, #gateway, settled, http_status, response, #response,
+                                     body, #body, ticket_out, err))
 end
 
 
-function Core:due()
-  local status = C.csw_due(self.gate, due_out, err)
+function Core:due(gateway)
+  gateway = text(gateway, "gateway")
+  local status = C.csw_due(self.gate, gateway, #gateway, due_out, err)
   if status ~= C_OK then
     return fault(status)
   end

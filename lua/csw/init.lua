@@ -465,12 +465,13 @@ end
 
 
 --- Parks a denied send until its customer's next act, and returns at once; `parcel` tells its number once the ticket is
---- done.
+--- done. What a kind of gateway parks is handed out to such a gateway alone.
+---@param gateway string its name, such as "nginx"
 ---@return integer? ticket
 ---@return string? message
 ---@return string? code
-function Gate:submit_park(business, body)
-  return self.core:submit_park(business, body)
+function Gate:submit_park(gateway, business, body)
+  return self.core:submit_park(gateway, business, body)
 end
 
 
@@ -478,12 +479,12 @@ end
 ---@return csw.Parcel?
 ---@return string? message
 ---@return string? code
-function Gate:park(business, body)
+function Gate:park(gateway, business, body)
   local why = cannot_wait()
   if why then
     return nil, why, "invalid"
   end
-  local ticket, message, code = self.core:submit_park(business, body)
+  local ticket, message, code = self.core:submit_park(gateway, business, body)
   local done
   done, message, code = committed(self, ticket, message, code)
   if not done then
@@ -493,23 +494,25 @@ function Gate:park(business, body)
 end
 
 
---- Whether there is anything to take now: as cheap as `check`.
+--- Whether there is anything for a kind of gateway to take now: as cheap as `check`.
+---@param gateway string
 ---@return boolean?
 ---@return string? message
 ---@return string? code
-function Gate:due()
-  return self.core:due()
+function Gate:due(gateway)
+  return self.core:due(gateway)
 end
 
 
 --- Takes the next parked message that may go out, or something else to be sent; `parcel` has it once that is done.
 --- Nothing is handed out twice: say within a minute what became of it.
+---@param gateway string
 ---@param at integer?
 ---@return integer? ticket
 ---@return string? message
 ---@return string? code
-function Gate:submit_take(at)
-  return self.core:submit_take(at)
+function Gate:submit_take(gateway, at)
+  return self.core:submit_take(gateway, at)
 end
 
 
@@ -536,14 +539,15 @@ end
 
 --- Keeps the body of an accepted send until its delivery is heard of, so that the closed branch can be run for it
 --- should the platform refuse it after all. For decisions whose `keep` is true.
+---@param gateway string
 ---@param decision csw.Decision|string the decision, or its token
 ---@return integer? ticket
 ---@return string? message
 ---@return string? code
-function Gate:submit_keep(decision, http_status, response, body)
+function Gate:submit_keep(gateway, decision, http_status, response, body)
   local token = type(decision) == "table" and decision.token or decision
   local status = tonumber(http_status) or error("csw: http_status is " .. tostring(http_status), 2)
-  return self.core:submit_keep(token, status, response, body)
+  return self.core:submit_keep(gateway, token, status, response, body)
 end
 
 

@@ -216,7 +216,7 @@ local function drain_when_due(premature)
     return
   end
 
-  local due, message = gate:due()
+  local due, message = gate:due("nginx")
   if due then
     drains = drains + 1
     local status, _, cause = at_hand.drain(options.loopback)
@@ -507,7 +507,7 @@ function _M.settle()
   token = ngx.decode_base64(token)
   local ticket, message = gate:submit_settle(token, tonumber(status), response, request_time())
   if ticket and chunks.body then
-    ticket, message = gate:submit_keep(token, tonumber(status), response, chunks.body)
+    ticket, message = gate:submit_keep("nginx", token, tonumber(status), response, chunks.body)
   end
   if not ticket then
     log_apart(ERR, "the platform's answer to a send is not recorded: ", message)

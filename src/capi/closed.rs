@@ -126,7 +126,7 @@ pub unsafe extern "C" fn csw_instead_of(
 }
 
 /// Parks a denied send until its customer's next act, and returns at once with a ticket for csw_poll; once that is CSW_OK, csw_parcel_of has its
-/// number. body has at most 64 KiB. Blocks on nothing.
+/// number. body has at most 64 KiB. gateway names the kind of gateway that can send it later, such as "nginx". Blocks on nothing.
 ///
 /// Errors: CSW_CODE_BODY, CSW_CODE_TOO_LARGE, and as csw_submit_record.
 ///
@@ -135,6 +135,8 @@ pub unsafe extern "C" fn csw_instead_of(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn csw_submit_park(
     gate: *const csw_gate,
+    gateway: *const c_char,
+    gateway_length: usize,
     business: *const c_char,
     business_length: usize,
     body: *const c_char,
@@ -147,31 +149,39 @@ pub unsafe extern "C" fn csw_submit_park(
         boundary::guarded(error, || {
             let gate = boundary::gate(gate)?;
             let business = Business::parse(boundary::text("business", business, business_length)?)?;
+            let gateway = boundary::text("gateway", gateway, gateway_length)?;
             let body = boundary::bytes("body", body, body_length)?;
-            submitted(ticket, || gate.submit_park(business, body.to_vec()))
+            submitted(ticket, || gate.submit_park(gateway, business, body.to_vec()))
         })
     }
 }
 
-/// Whether there is anything to take now (due is 1, else 0). One read of mapped memory, as cheap as csw_check.
+/// Whether there is anything for a kind of gateway to take now (due is 1, else 0). One read of mapped memory, as cheap as csw_check.
 ///
 /// Errors: CSW_CODE_INVALID, CSW_CODE_STORE, CSW_CODE_FORMAT, CSW_CODE_FORKED.
 ///
 /// # Safety
 /// See the contract at the top of the header.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn csw_due(gate: *const csw_gate, due: *mut i32, error: *mut csw_error) -> i32 {
+pub unsafe extern "C" fn csw_due(
+    gate: *const csw_gate,
+    gateway: *const c_char,
+    gateway_length: usize,
+    due: *mut i32,
+    error: *mut csw_error,
+) -> i32 {
     // SAFETY: this function's contract.
     unsafe {
         boundary::guarded(error, || {
-            boundary::set("due", due, i32::from(boundary::gate(gate)?.is_due()?))?;
+            let gateway = boundary::text("gateway", gateway, gateway_length)?;
+            boundary::set("due", due, i32::from(boundary::gate(gate)?.is_due(gateway)?))?;
             Ok(CSW_OK)
         })
     }
 }
 
-/// Takes the next parked message that may go out at a moment (Unix ms, 0 for now), or something else to be sent, and returns at once with a ticket for
-/// csw_poll; once that is CSW_OK, csw_parcel_of has it.
+/// Takes the next message that a kind of gateway parked and that may go out at a moment (Unix ms, 0 for now), or something else for it to send, and
+/// returns at once with a ticket for csw_poll; once that is CSW_OK, csw_parcel_of has it.
 ///
 /// Nothing is handed out twice. Say within a minute what became of it (csw_submit_return): a parked message of which nothing is heard for longer is
 /// given up, and the customer's others wait for it until then. Blocks on nothing.
@@ -183,6 +193,8 @@ pub unsafe extern "C" fn csw_due(gate: *const csw_gate, due: *mut i32, error: *m
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn csw_submit_take(
     gate: *const csw_gate,
+    gateway: *const c_char,
+    gateway_length: usize,
     at: i64,
     ticket: *mut u64,
     error: *mut csw_error,
@@ -191,7 +203,8 @@ pub unsafe extern "C" fn csw_submit_take(
     unsafe {
         boundary::guarded(error, || {
             let gate = boundary::gate(gate)?;
-            submitted(ticket, || gate.submit_take(moment(at)))
+            let gateway = boundary::text("gateway", gateway, gateway_length)?;
+            submitted(ticket, || gate.submit_take(gateway, moment(at)))
         })
     }
 }
@@ -266,6 +279,8 @@ pub unsafe extern "C" fn csw_submit_return(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn csw_submit_keep(
     gate: *const csw_gate,
+    gateway: *const c_char,
+    gateway_length: usize,
     decision: *const csw_decision,
     http_status: i32,
     response: *const c_char,
@@ -282,7 +297,8 @@ pub unsafe extern "C" fn csw_submit_keep(
             let (token, status) = settled(decision, http_status)?;
             let response = boundary::bytes("response", response, response_length)?;
             let body = boundary::bytes("body", body, body_length)?;
-            submitted(ticket, || gate.submit_keep(token, status, response, body.to_vec()))
+            let gateway = boundary::text("gateway", gateway, gateway_length)?;
+            submitted(ticket, || gate.submit_keep(gateway, token, status, response, body.to_vec()))
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::party::{Business, Customer, Kind};
 use crate::rules::closed::{ChannelStep, Step, StepKind, TemplateStep, Unfit, admits};
 use crate::rules::event::{Category, Sending};
 use crate::rules::window::State;
-use crate::store::codec::{self, Body};
+use crate::store::codec::{self, Body, Kept, Parked};
 use crate::store::{Records, RecordsMut};
 use crate::time::Timestamp;
 use crate::wire::instead as compose;
@@ -129,14 +129,16 @@ impl Gate {
         }))
     }
 
-    /// Parks a denied send until its customer's next act. Returns at once; [`Gate::parcel`] has its number once the ticket is done.
+    /// Parks a denied send until its customer's next act, for a kind of gateway such as `nginx`. Returns at once; [`Gate::parcel`] has its number once
+    /// the ticket is done.
     ///
     /// # Errors
-    /// `Body` or `TooLarge` when the body cannot be read or is larger than 64 KiB; `Busy`, or `Store`, `Format`, `Forked`.
-    pub fn submit_park(&self, business: Business, body: Vec<u8>) -> Result<Ticket> {
+    /// `Invalid` for a gateway without a plain name; `Body` or `TooLarge` when the body cannot be read or is larger than 64 KiB; `Busy`, or `Store`, `Format`, `Forked`.
+    pub fn submit_park(&self, gateway: &str, business: Business, body: Vec<u8>) -> Result<Ticket> {
         if body.len() > BODY_MAX {
             return Err(Error::new(Code::TooLarge, format!("bodies of at most {BODY_MAX} bytes are parked")));
         }
+        let gateway = gateway_name(gateway)?;
         let outgoing = send::parse(Endpoint::Messages, &body)?;
         let customer =
             outgoing.customer.ok_or_else(|| Error::new(Code::Body, "the body names nobody to park it for"))?;
@@ -147,20 +149,22 @@ impl Gate {
             let business = records.read().canonical(config.canonical(business))?;
             let policy = config.policy(business);
             let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
-            let parcel = applying.park(business, &customer, sending.clone(), body.clone(), &config.parking)?;
+            let (gateway, sending, body) = (gateway.clone(), sending.clone(), body.clone());
+            let message = Parked { parked_at: now, in_hand_until: None, is_woken: false, gateway, sending, body };
+            let parcel = applying.park(business, &customer, message, &config.parking)?;
             Ok(Report { events: 1, parcel: Some(Arc::new(parcel)), ..Report::default() })
         }))
     }
 
-    /// Takes the next parked message that may go out at a moment, or something else to be sent; [`Gate::parcel`] has it once the ticket is done.
+    /// Takes the next message that a kind of gateway parked and that may go out at a moment, or something else for it to send; [`Gate::parcel`] has it once the ticket is done.
     /// Nothing is handed out twice. Returns at once.
     ///
     /// # Errors
-    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
-    pub fn submit_take(&self, at: Timestamp) -> Result<Ticket> {
-        let config = Arc::clone(&self.config);
+    /// `Invalid` for a gateway without a plain name; `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_take(&self, gateway: &str, at: Timestamp) -> Result<Ticket> {
+        let (config, gateway) = (Arc::clone(&self.config), gateway_name(gateway)?);
         self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, now| {
-            let parcel = parking::take(records, &config, now, at)?;
+            let parcel = parking::take(records, &config, &gateway, now, at)?;
             Ok(Report { events: u32::from(parcel.is_some()), parcel, ..Report::default() })
         }))
     }
@@ -193,18 +197,27 @@ impl Gate {
     /// platform refuse it after all. Returns at once.
     ///
     /// # Errors
-    /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
-    pub fn submit_keep(&self, token: Token, http_status: u16, response: &[u8], body: Vec<u8>) -> Result<Ticket> {
+    /// `Invalid` for a gateway without a plain name; `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
+    pub fn submit_keep(
+        &self,
+        gateway: &str,
+        token: Token,
+        http_status: u16,
+        response: &[u8],
+        body: Vec<u8>,
+    ) -> Result<Ticket> {
+        let (gateway, body) = (gateway_name(gateway)?, Body(body));
         let ids: Vec<_> = send::receipt(http_status, response).ids.iter().map(|id| codec::id_hash(id, None)).collect();
         let config = Arc::clone(&self.config);
-        self.submit(jobs::Work::carrying(body.len(), move |records: &mut RecordsMut<'_>, now| {
-            let Some((business, customer)) = token.addressee().filter(|_| body.len() <= BODY_MAX) else {
+        self.submit(jobs::Work::carrying(body.0.len(), move |records: &mut RecordsMut<'_>, now| {
+            let Some((business, customer)) = token.addressee().filter(|_| body.0.len() <= BODY_MAX) else {
                 return Ok(Report::default());
             };
             let policy = config.policy(business);
             let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
+            let kept = Kept { kept_at: now, customer, gateway: gateway.clone(), body: body.clone() };
             for id in &ids {
-                applying.keep(business, &customer, *id, &body)?;
+                applying.keep(business, *id, &kept)?;
             }
             Ok(Report { events: ids.len() as u32, ..Report::default() })
         }))
@@ -222,12 +235,12 @@ impl Gate {
         }
     }
 
-    /// Whether there is anything to take now. One read, like [`Gate::check`].
+    /// Whether there is anything for a kind of gateway to take now. One read, like [`Gate::check`].
     ///
     /// # Errors
     /// `Store`, `Format` or `Forked`.
-    pub fn is_due(&self) -> Result<bool> {
-        let first = self.read(|records| records.first_due_from())?;
+    pub fn is_due(&self, gateway: &str) -> Result<bool> {
+        let first = self.read(|records| records.first_due_from(gateway))?;
         Ok(first.is_some_and(|from| from <= Timestamp::now()))
     }
 
@@ -251,6 +264,17 @@ fn phone_of(records: Records<'_>, business: Business, customer: &Customer) -> Re
     let Some(found) = records.contact(business, customer)? else { return Ok(None) };
     let spelled = found.contact.spelled.into_iter().chain([found.customer]);
     Ok(spelled.chain(found.contact.names.iter().copied()).find(|name| name.kind() == Kind::Phone))
+}
+
+/// The name of a kind of gateway, which stands in keys.
+fn gateway_name(name: &str) -> Result<String> {
+    let is_plain = (1..=32).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+    if is_plain {
+        Ok(name.to_owned())
+    } else {
+        Err(Error::invalid("gateway: expected a plain name such as \"nginx\", of at most 32 letters"))
+    }
 }
 
 /// An id that nobody has had: the keys of the standard library's hashes are the system's random numbers.

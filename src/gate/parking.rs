@@ -3,7 +3,8 @@
 //!
 //! A parked message is handed out at most once. Who takes it has it in hand for [`IN_HAND`]; when that is over without a word, nobody can tell
 //! whether it went out, and it is given up, with a line in the ledger. While one is in hand, the customer's others wait, so that they arrive in
-//! order.
+//! order. What a kind of gateway (nginx, Prosody, ...) has parked is handed out to such a gateway alone: what a message looks like is its own
+//! affair.
 
 use std::sync::Arc;
 
@@ -12,7 +13,7 @@ use crate::gate::apply::Applying;
 use crate::gate::config::Config;
 use crate::party::{Business, Customer};
 use crate::rules::closed::Parking;
-use crate::rules::event::{Sending, says_window_closed};
+use crate::rules::event::says_window_closed;
 use crate::rules::ledger::{Line, LineKind, Posting};
 use crate::rules::window::State;
 use crate::store::codec::{self, Body, Due, DueWhat, IdHash, Kept, Parked};
@@ -81,31 +82,32 @@ pub struct Parcel {
     pub body: Body,
 }
 
-/// Hands out what may be done now.
+/// Hands out what a kind of gateway may do now.
 ///
 /// # Errors
 /// `Store` or `Format` when the records cannot be read or written.
 pub fn take(
     records: &mut RecordsMut<'_>,
     config: &Config,
+    gateway: &str,
     now: Timestamp,
     at: Timestamp,
 ) -> Result<Option<Arc<Parcel>>> {
     for _ in 0..LOOKED_THROUGH {
-        let Some((key, from, due)) = records.read().first_due()? else { break };
+        let Some((key, due)) = records.read().first_due(gateway)? else { break };
+        let (from, id) = codec::due_of(&key);
         if from > now {
             break;
         }
         records.delete_due(&key)?;
         let Due { business, customer, what } = due;
-        let id = key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
         let policy = config.policy(business);
         let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
         let found = applying.named(business, &customer)?;
         let is_open = applying.is_open(&found, at);
         let parcel = |kind, body| Parcel { kind, id, business, customer, waiting: 0, dropped: 0, body };
         let handed = match what {
-            DueWhat::Backlog => applying.next_of(business, &found, &config.parking, is_open)?,
+            DueWhat::Backlog => applying.next_of(business, &found, gateway, &config.parking, is_open)?,
             // Who has written meanwhile need not be asked to.
             DueWhat::Nudge(body) => Some(parcel(ParcelKind::Nudge, body)).filter(|_| !is_open),
             DueWhat::Refused(body) => Some(parcel(ParcelKind::Refused, body)),
@@ -126,8 +128,7 @@ impl Applying<'_, '_> {
         &mut self,
         business: Business,
         customer: &Customer,
-        sending: Sending,
-        body: Body,
+        message: Parked,
         parking: &Parking,
     ) -> Result<Parcel> {
         let found = self.named(business, customer)?;
@@ -139,13 +140,13 @@ impl Applying<'_, '_> {
             self.give_up(business, &found, *id, parked, parking)?;
         }
         let id = self.records.next_message()?;
-        let parked = Parked { parked_at: self.now, in_hand_until: None, is_woken: false, sending, body };
-        self.records.put_parked(business, &found.customer, id, &parked)?;
-        self.due(business, &found.customer, self.now + parking.keep, id, DueWhat::Backlog)?;
+        self.records.put_parked(business, &found.customer, id, &message)?;
+        let gateway = &message.gateway;
+        self.due(business, &found.customer, gateway, message.parked_at + parking.keep, id, DueWhat::Backlog)?;
         if let (true, Some(nudge)) = (waiting.is_empty(), &parking.nudge) {
             let nudge = Body(instead::template_to(&found.addressee(), nudge));
             let id = self.records.next_message()?;
-            self.due(business, &found.customer, self.now, id, DueWhat::Nudge(nudge))?;
+            self.due(business, &found.customer, gateway, self.now, id, DueWhat::Nudge(nudge))?;
         }
         // The customer may have acted since it was decided.
         self.wake(business, &found, self.now)?;
@@ -162,15 +163,24 @@ impl Applying<'_, '_> {
 
     /// Lets a customer's parked messages go out, if the window is open.
     pub(super) fn wake(&mut self, business: Business, found: &Found, at: Timestamp) -> Result<()> {
-        let Some((id, first)) = self.records.read().first_parked(business, &found.customer)? else { return Ok(()) };
-        if !self.is_open(found, at) {
+        let waiting = self.records.read().parked(business, &found.customer)?;
+        if waiting.is_empty() || !self.is_open(found, at) {
             return Ok(());
         }
-        if first.in_hand_until.is_some() {
-            let woken = Parked { is_woken: true, ..first };
-            return self.records.put_parked(business, &found.customer, id, &woken);
+        let mut gateways: Vec<&str> = Vec::new();
+        for (id, first) in &waiting {
+            if gateways.contains(&first.gateway.as_str()) {
+                continue;
+            }
+            gateways.push(&first.gateway);
+            if first.in_hand_until.is_some() {
+                let woken = Parked { is_woken: true, ..first.clone() };
+                self.records.put_parked(business, &found.customer, *id, &woken)?;
+            } else {
+                self.due(business, &found.customer, &first.gateway, self.now, *id, DueWhat::Backlog)?;
+            }
         }
-        self.due(business, &found.customer, self.now, id, DueWhat::Backlog)
+        Ok(())
     }
 
     /// The next of a customer's parked messages, if it may go out. What has grown too old on the way is given up.
@@ -178,22 +188,24 @@ impl Applying<'_, '_> {
         &mut self,
         business: Business,
         found: &Found,
+        gateway: &str,
         parking: &Parking,
         is_open: bool,
     ) -> Result<Option<Parcel>> {
-        let waiting = self.records.read().parked(business, &found.customer)?;
+        let mut waiting = self.records.read().parked(business, &found.customer)?;
+        waiting.retain(|(_, parked)| parked.gateway == gateway);
         let mut left = waiting.len();
         for (id, mut parked) in waiting {
             match parked.in_hand_until {
                 Some(until) if until > self.now => return Ok(None),
-                Some(until) => self.records.delete_due(&codec::due_key(until, id))?,
+                Some(until) => self.records.delete_due(&codec::due_key(gateway, until, id))?,
                 None if parked.parked_at + parking.keep <= self.now => {}
                 None if !is_open => return Ok(None),
                 None => {
                     let until = self.now + IN_HAND;
                     parked.in_hand_until = Some(until);
                     self.records.put_parked(business, &found.customer, id, &parked)?;
-                    self.due(business, &found.customer, until, id, DueWhat::Backlog)?;
+                    self.due(business, &found.customer, gateway, until, id, DueWhat::Backlog)?;
                     let (kind, customer, body) = (ParcelKind::Parked, found.customer, parked.body);
                     return Ok(Some(Parcel { kind, id, business, customer, waiting: left as u32, dropped: 0, body }));
                 }
@@ -221,7 +233,8 @@ impl Applying<'_, '_> {
         // It may have been erased meanwhile, or given up since it was in hand for too long.
         let Some((_, parked)) = waiting.iter().find(|(known, _)| *known == id) else { return Ok(()) };
         let Some(until) = parked.in_hand_until else { return Ok(()) };
-        self.records.delete_due(&codec::due_key(until, id))?;
+        let gateway = &parked.gateway;
+        self.records.delete_due(&codec::due_key(gateway, until, id))?;
         let again_from = match fate {
             Fate::Later => Some(self.now + AGAIN_AFTER),
             Fate::Closed if parked.is_woken => Some(self.now),
@@ -232,15 +245,15 @@ impl Applying<'_, '_> {
                 let free = Parked { in_hand_until: None, is_woken: false, ..parked.clone() };
                 self.records.put_parked(business, &found.customer, id, &free)?;
                 if let Some(from) = again_from {
-                    self.due(business, &found.customer, from, id, DueWhat::Backlog)?;
+                    self.due(business, &found.customer, gateway, from, id, DueWhat::Backlog)?;
                 }
                 return Ok(());
             }
             Fate::Sent | Fate::Refused => self.remove(business, &found, id, parked, parking)?,
             Fate::Lost => self.give_up(business, &found, id, parked, parking)?,
         }
-        if waiting.len() > 1 {
-            self.due(business, &found.customer, self.now, id, DueWhat::Backlog)?;
+        if waiting.iter().any(|(other, parked)| *other != id && parked.gateway == *gateway) {
+            self.due(business, &found.customer, gateway, self.now, id, DueWhat::Backlog)?;
         }
         Ok(())
     }
@@ -261,23 +274,23 @@ impl Applying<'_, '_> {
     }
 
     fn remove(&mut self, business: Business, found: &Found, id: u64, parked: &Parked, parking: &Parking) -> Result<()> {
-        self.records.delete_due(&codec::due_key(parked.parked_at + parking.keep, id))?;
+        self.records.delete_due(&codec::due_key(&parked.gateway, parked.parked_at + parking.keep, id))?;
         self.records.delete_parked(business, &found.customer, id)
     }
 
     /// Keeps the body of an accepted send until its delivery is heard of.
-    pub(super) fn keep(&mut self, business: Business, customer: &Customer, id: IdHash, body: &[u8]) -> Result<()> {
-        let found = self.named(business, customer)?;
-        let message = self.message(business, &found.customer, id)?;
+    pub(super) fn keep(&mut self, business: Business, id: IdHash, kept: &Kept) -> Result<()> {
+        let found = self.named(business, &kept.customer)?;
+        let kept = Kept { customer: found.customer, ..kept.clone() };
+        let message = self.message(business, &kept.customer, id)?;
         let failure = message.as_ref().and_then(|message| message.failure);
         // Another process may have heard first.
         if failure.is_some_and(|failure| failure.code.is_some_and(says_window_closed)) {
-            return self.refused_after_all(business, &found.customer, Body(body.to_vec()));
+            return self.refused_after_all(business, kept);
         }
         if message.is_some_and(|message| message.delivered_at.is_some() || !message.counts()) {
             return Ok(());
         }
-        let kept = Kept { kept_at: self.now, customer: found.customer, body: Body(body.to_vec()) };
         self.records.put_kept(business, id, &kept)
     }
 
@@ -285,12 +298,12 @@ impl Applying<'_, '_> {
     pub(super) fn heard_of(&mut self, business: Business, id: IdHash, is_refused: bool) -> Result<()> {
         let Some(kept) = self.records.read().kept(business, id)? else { return Ok(()) };
         self.records.delete_kept(business, id)?;
-        if is_refused { self.refused_after_all(business, &kept.customer, kept.body) } else { Ok(()) }
+        if is_refused { self.refused_after_all(business, kept) } else { Ok(()) }
     }
 
-    fn refused_after_all(&mut self, business: Business, customer: &Customer, body: Body) -> Result<()> {
+    fn refused_after_all(&mut self, business: Business, kept: Kept) -> Result<()> {
         let id = self.records.next_message()?;
-        self.due(business, customer, self.now, id, DueWhat::Refused(body))
+        self.due(business, &kept.customer, &kept.gateway, self.now, id, DueWhat::Refused(kept.body))
     }
 
     /// What waits of a contact goes with it to another name.
@@ -300,8 +313,7 @@ impl Applying<'_, '_> {
             self.records.put_parked(business, to, id, &parked)?;
         }
         for (key, due) in self.records.read().due_of(business, from)? {
-            let id = key.last_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-            self.records.put_due(codec::due_from(&key), id, &Due { customer: *to, ..due })?;
+            self.records.put_due(&key, &Due { customer: *to, ..due })?;
         }
         Ok(())
     }
@@ -321,7 +333,15 @@ impl Applying<'_, '_> {
         self.policy.branch(self.policy.window(&found.contact, at).state, at) == State::Open
     }
 
-    fn due(&mut self, business: Business, customer: &Customer, from: Timestamp, id: u64, what: DueWhat) -> Result<()> {
-        self.records.put_due(from, id, &Due { business, customer: *customer, what })
+    fn due(
+        &mut self,
+        business: Business,
+        customer: &Customer,
+        gateway: &str,
+        from: Timestamp,
+        id: u64,
+        what: DueWhat,
+    ) -> Result<()> {
+        self.records.put_due(&codec::due_key(gateway, from, id), &Due { business, customer: *customer, what })
     }
 }

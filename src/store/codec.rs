@@ -143,6 +143,8 @@ pub struct Parked {
     pub in_hand_until: Option<Timestamp>,
     /// The customer acted while it was in hand: given back, it may go out at once.
     pub is_woken: bool,
+    /// The kind of gateway that parked it and can send it, such as `nginx`.
+    pub gateway: String,
     /// What accounting knows of it.
     pub sending: Sending,
     /// The body of the send.
@@ -166,6 +168,8 @@ pub struct Kept {
     pub kept_at: Timestamp,
     /// The customer.
     pub customer: Customer,
+    /// The kind of gateway that sent it.
+    pub gateway: String,
     /// The body.
     pub body: Body,
 }
@@ -242,15 +246,23 @@ pub fn parked_key(business: Business, customer: &Customer, id: u64) -> Vec<u8> {
     key
 }
 
-/// The key of something to be done from a time on.
-pub fn due_key(from: Timestamp, id: u64) -> Vec<u8> {
-    [u64::try_from(from.millis()).unwrap_or_default().to_be_bytes(), id.to_be_bytes()].concat()
+/// What the keys of all that a kind of gateway has to do begin with. Their names hold no zero byte.
+pub fn due_prefix(gateway: &str) -> Vec<u8> {
+    [gateway.as_bytes(), &[0]].concat()
 }
 
-/// The time of a [`due_key`].
-pub fn due_from(key: &[u8]) -> Timestamp {
-    let millis = key.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes));
-    Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
+/// The key of something that a kind of gateway has to do from a time on.
+pub fn due_key(gateway: &str, from: Timestamp, id: u64) -> Vec<u8> {
+    let from = u64::try_from(from.millis()).unwrap_or_default();
+    [&due_prefix(gateway)[..], &from.to_be_bytes(), &id.to_be_bytes()].concat()
+}
+
+/// The time and the id of a [`due_key`].
+pub fn due_of(key: &[u8]) -> (Timestamp, u64) {
+    let (times, id) = key.split_at(key.len().saturating_sub(8));
+    let number = |bytes: Option<&[u8; 8]>| bytes.map_or(0, |bytes| u64::from_be_bytes(*bytes));
+    let from = i64::try_from(number(times.last_chunk())).unwrap_or(i64::MAX);
+    (Timestamp::from_millis(from), number(id.first_chunk()))
 }
 
 /// The key that leads from an outbound message id to its contact.

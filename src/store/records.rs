@@ -298,22 +298,6 @@ impl Records<'_> {
         Ok(parked)
     }
 
-    /// The first parked message of a contact.
-    ///
-    /// # Errors
-    /// `Store` or `Format` when it cannot be read.
-    pub fn first_parked(&self, business: Business, customer: &Customer) -> Result<Option<(u64, Parked)>> {
-        let prefix = codec::messages_prefix(business, customer);
-        let mut first = None;
-        self.0.scan(Table::Parked, &prefix, &mut |key, value| {
-            if let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) {
-                first = Some((u64::from_be_bytes(id), codec::decode(Table::Parked, value)?));
-            }
-            Ok(false)
-        })?;
-        Ok(first)
-    }
-
     /// The kept body of an accepted send.
     ///
     /// # Errors
@@ -322,27 +306,31 @@ impl Records<'_> {
         self.decoded(Table::Kept, &codec::id_key(business, id))
     }
 
-    /// The first thing that is to be done, its key, and from when on.
+    /// The first thing that a kind of gateway has to do: its key, and what.
     ///
     /// # Errors
     /// `Store` or `Format` when it cannot be read.
-    pub fn first_due(&self) -> Result<Option<(Vec<u8>, Timestamp, Due)>> {
+    pub fn first_due(&self, gateway: &str) -> Result<Option<(Vec<u8>, Due)>> {
         let mut first = None;
-        self.0.scan(Table::Due, &[], &mut |key, value| {
-            first = Some((key.to_vec(), codec::due_from(key), codec::decode(Table::Due, value)?));
+        let prefix = codec::due_prefix(gateway);
+        self.0.scan(Table::Due, &prefix, &mut |key, value| {
+            if key.starts_with(&prefix) {
+                first = Some((key.to_vec(), codec::decode(Table::Due, value)?));
+            }
             Ok(false)
         })?;
         Ok(first)
     }
 
-    /// From when on the first thing may be done that is to be done.
+    /// From when on a kind of gateway has something to do.
     ///
     /// # Errors
     /// `Store` when it cannot be read.
-    pub fn first_due_from(&self) -> Result<Option<Timestamp>> {
+    pub fn first_due_from(&self, gateway: &str) -> Result<Option<Timestamp>> {
         let mut first = None;
-        self.0.scan(Table::Due, &[], &mut |key, _| {
-            first = Some(codec::due_from(key));
+        let prefix = codec::due_prefix(gateway);
+        self.0.scan(Table::Due, &prefix, &mut |key, _| {
+            first = key.starts_with(&prefix).then(|| codec::due_of(key).0);
             Ok(false)
         })?;
         Ok(first)
@@ -543,12 +531,12 @@ impl<'w> RecordsMut<'w> {
         self.0.delete(Table::Kept, &codec::id_key(business, id))
     }
 
-    /// Lets something be done from a time on.
+    /// Keeps what is to be done, under a [`codec::due_key`].
     ///
     /// # Errors
     /// `Store` or `Format` when it cannot be written.
-    pub fn put_due(&mut self, from: Timestamp, id: u64, due: &Due) -> Result<()> {
-        self.put(Table::Due, &codec::due_key(from, id), due)
+    pub fn put_due(&mut self, key: &[u8], due: &Due) -> Result<()> {
+        self.put(Table::Due, key, due)
     }
 
     /// Takes something off what is to be done.

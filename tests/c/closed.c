@@ -32,7 +32,7 @@ static csw_parcel parcel_of(const csw_gate *gate, uint64_t ticket)
 static csw_parcel taken(const csw_gate *gate)
 {
     uint64_t ticket;
-    CHECK(csw_submit_take(gate, 0, &ticket, &error) == CSW_OK);
+    CHECK(csw_submit_take(gate, STRING("c"), 0, &ticket, &error) == CSW_OK);
     return parcel_of(gate, ticket);
 }
 
@@ -46,7 +46,7 @@ static void return_it(const csw_gate *gate, const csw_parcel *parcel, int32_t fa
 static int32_t due(const csw_gate *gate)
 {
     int32_t due = -1;
-    CHECK(csw_due(gate, &due, &error) == CSW_OK);
+    CHECK(csw_due(gate, STRING("c"), &due, &error) == CSW_OK);
     return due;
 }
 
@@ -81,7 +81,7 @@ static void what_is_parked_is_handed_out_once_the_customer_writes(void)
 {
     csw_gate *gate = opened(CONFIG);
     uint64_t ticket;
-    CHECK(csw_submit_park(gate, STRING(BUSINESS), STRING(TEXT), &ticket, &error) == CSW_OK);
+    CHECK(csw_submit_park(gate, STRING("c"), STRING(BUSINESS), STRING(TEXT), &ticket, &error) == CSW_OK);
     csw_parcel parked = parcel_of(gate, ticket);
     CHECK(parked.kind == CSW_PARCEL_KIND_PARKED && parked.waiting == 1 && parked.dropped == 0 && length == 0);
     CHECK(strcmp(csw_parcel_kind_name(parked.kind), "parked") == 0);
@@ -111,7 +111,7 @@ static void a_message_refused_after_all_is_handed_out(void)
     CHECK(csw_decide(gate, STRING(BUSINESS), CSW_ENDPOINT_MESSAGES, STRING(TEXT), 0, &decision, &error) == CSW_OK);
     CHECK(decision.keep == 1 && decision.prefer_free == 0 && strcmp(decision.customer, "16*******34") == 0);
     CHECK(csw_settle(gate, &decision, 200, STRING(ACCEPTED), 0, NULL, &error) == CSW_OK);
-    CHECK(csw_submit_keep(gate, &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error) == CSW_OK);
+    CHECK(csw_submit_keep(gate, STRING("c"), &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error) == CSW_OK);
     csw_event failed = event_of(CSW_EVENT_KIND_FAILED, CUSTOMER, "wamid.1", 0);
     failed.code = 131047;
     record(gate, failed);
@@ -161,11 +161,13 @@ static void mistakes_are_told(void)
     INVALID(csw_instead_of(gate, STRING(BUSINESS), STRING(TEXT), 0, 0, NULL, NULL, 0, &length, &error));
     INVALID(csw_instead_of(gate, STRING(BUSINESS), STRING(TEXT), 0, 0, &instead, NULL, 1, &length, &error));
     INVALID(csw_instead_of(gate, STRING(BUSINESS), STRING(TEXT), 0, 0, &instead, NULL, 0, NULL, &error));
-    INVALID(csw_submit_park(gate, STRING("shop"), STRING(TEXT), &ticket, &error));
-    INVALID(csw_submit_park(gate, STRING(BUSINESS), STRING(TEXT), NULL, &error));
-    CHECK(csw_submit_park(gate, STRING(BUSINESS), STRING("{"), &ticket, &error) == CSW_CODE_BODY);
-    INVALID(csw_submit_take(gate, 0, NULL, &error));
-    INVALID(csw_due(gate, NULL, &error));
+    INVALID(csw_submit_park(gate, STRING("no name"), STRING(BUSINESS), STRING(TEXT), &ticket, &error));
+    INVALID(csw_submit_take(gate, NULL, 0, 0, &ticket, &error));
+    INVALID(csw_submit_park(gate, STRING("c"), STRING("shop"), STRING(TEXT), &ticket, &error));
+    INVALID(csw_submit_park(gate, STRING("c"), STRING(BUSINESS), STRING(TEXT), NULL, &error));
+    CHECK(csw_submit_park(gate, STRING("c"), STRING(BUSINESS), STRING("{"), &ticket, &error) == CSW_CODE_BODY);
+    INVALID(csw_submit_take(gate, STRING("c"), 0, NULL, &error));
+    INVALID(csw_due(gate, STRING("c"), NULL, &error));
     INVALID(csw_parcel_of(gate, 77, &parcel, NULL, 0, &length, &error));
     INVALID(csw_submit_return(gate, NULL, CSW_FATE_SENT, &ticket, &error));
     INVALID(csw_submit_return(gate, &parcel, CSW_FATE_SENT, &ticket, &error));  // of no kind
@@ -174,16 +176,16 @@ static void mistakes_are_told(void)
     strcpy(parcel.customer, CUSTOMER);
     INVALID(csw_submit_return(gate, &parcel, 99, &ticket, &error));
     CHECK(csw_submit_return(gate, &parcel, CSW_FATE_SENT, &ticket, &error) == CSW_OK);  // long gone: harmless
-    INVALID(csw_submit_keep(gate, NULL, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
-    INVALID(csw_submit_keep(gate, &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
+    INVALID(csw_submit_keep(gate, STRING("c"), NULL, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
+    INVALID(csw_submit_keep(gate, STRING("c"), &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
     decision.token_length = UINT32_MAX;
-    INVALID(csw_submit_keep(gate, &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
+    INVALID(csw_submit_keep(gate, STRING("c"), &decision, 200, STRING(ACCEPTED), STRING(TEXT), &ticket, &error));
     INVALID(csw_choose(gate, STRING(REQUEST), 0, NULL, room, sizeof room, &length, &error));
     CHECK(csw_choose(gate, NULL, 0, 0, &choice, room, sizeof room, &length, &error) == CSW_CODE_BODY);
     INVALID(csw_metrics(gate, room, sizeof room, NULL, &error));
     csw_close(gate);
     INVALID(csw_metrics(gate, room, sizeof room, &length, &error));
-    INVALID(csw_due(gate, &(int32_t){0}, &error));
+    INVALID(csw_due(gate, STRING("c"), &(int32_t){0}, &error));
 }
 
 int main(void)

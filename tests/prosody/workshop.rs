@@ -26,7 +26,6 @@ pub struct Builder {
     top: String,
     toml: String,
     edits: Vec<(String, String)>,
-    files: Vec<(String, String)>,
     library: bool,
     detached: bool,
 }
@@ -62,12 +61,6 @@ impl Builder {
     /// Changes prosody.cfg.lua.
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.into(), to.into()));
-        self
-    }
-
-    /// Puts a file of Lua where it is found before csw's own.
-    pub fn lua(mut self, name: &str, text: &str) -> Self {
-        self.files.push((name.into(), text.into()));
         self
     }
 
@@ -130,9 +123,6 @@ impl Builder {
             let native = build().join("lib/lua/5.4/csw_native.so");
             fs::copy(native, dir.path().join("lua/csw_native.so")).unwrap();
         }
-        for (name, text) in &self.files {
-            fs::write(dir.path().join("lua").join(name), text).unwrap();
-        }
         if is_root() {
             shell(&format!("chown -R prosody: {root}"));
         }
@@ -155,7 +145,6 @@ impl Gateway {
             top: String::new(),
             toml: String::new(),
             edits: Vec::new(),
-            files: Vec::new(),
             library: true,
             detached: false,
         }
