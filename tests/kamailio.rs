@@ -859,6 +859,16 @@ fn native_script_calls_the_same_functions() {
     assert_eq!(gateway.decisions().len(), 4);
 }
 
+#[test]
+fn script_of_the_readme_works() {
+    let example = std::fs::read_to_string(example("csw.lua")).unwrap();
+    let gateway = Gateway::new().edit("csw.lua", &example, &gateway::readme("lua", "csw.kamailio")).start();
+    assert_eq!(gateway.send(&text(CUSTOMER)).status(), 403);
+    assert_eq!(gateway.receive(&inbound(CUSTOMER)).status(), 200);
+    assert_eq!(gateway.send(&text(CUSTOMER)).decision(), pair("allow", "window_open"));
+    assert_eq!(gateway.send(&template(CUSTOMER, "order_update")).header("X-CSW-Conversation"), "opens utility");
+}
+
 /// A routing of Kamailio's own language that gives messages to Lua.
 const NATIVE: &str = r#"
 request_route {

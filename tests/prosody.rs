@@ -15,6 +15,8 @@ use serde_json::json;
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "prosody/stream.rs"]
 mod stream;
 #[path = "prosody/workshop.rs"]
@@ -554,11 +556,8 @@ fn parked_message_waits_for_a_component_that_is_away() {
 #[test]
 fn message_that_came_where_nobody_can_wait_is_not_parked() {
     let other = "Component \"other.example.com\" component_secret = \"other\"\n";
-    let stage = Stage::set(
-        Gateway::new()
-            .toml(PARK)
-            .edit("Component \"whatsapp", &format!("{other}Component \"whatsapp")),
-    );
+    let stage =
+        Stage::set(Gateway::new().toml(PARK).edit("Component \"whatsapp", &format!("{other}Component \"whatsapp")));
     let bot = stream::Stream::component(stage.gateway.components, "other.example.com", "other");
     bot.send(&format!(
         "<message from='bot@other.example.com' to='{STRANGER}@{COMPONENT}'><body>Hello</body></message>"
@@ -910,4 +909,39 @@ fn two_components_and_the_command_share_one_store() {
             .send(&format!("<message to='{customer}@second.example.com' id='{n}'><body>Hello</body></message>"));
         assert_eq!(other.next("message").attribute("id"), n.to_string());
     }
+}
+
+// --- what the documents say ---------------------------------------------------------------------
+
+#[test]
+fn configuration_of_the_readme_works() {
+    let example = std::fs::read_to_string(manifest().join("examples/prosody/prosody.cfg.lua")).unwrap();
+    let (of_the_server, _) = example.split_once("\nVirtualHost").unwrap();
+    let readme = readme("lua", "Component \"whatsapp.example.com\"");
+    let (of_the_readme, hosts) = readme.split_once("\nVirtualHost").unwrap();
+    assert!(of_the_readme.lines().any(|line| of_the_server.contains(line) && line.starts_with("plugin_paths")));
+    let stage = Stage::set(Gateway::new().edit(&example, &format!("{of_the_server}\nVirtualHost{hosts}")));
+    assert_eq!(stage.sends_text(STRANGER, 0), answer("deny", "never_seen"));
+    assert_eq!(stage.sends_template(STRANGER, "sale", 0), answer("allow", "template"));
+    stage.customer_writes(CUSTOMER, 0);
+    assert_eq!(stage.sends_text(CUSTOMER, 0), answer("allow", "window_open"));
+}
+
+impl scenario::Driver for Stage {
+    fn customer_writes(&self, customer: &str, at: u64) {
+        self.customer_writes(customer, at);
+    }
+
+    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
+        self.sends_text(customer, at)
+    }
+
+    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
+        self.sends_template(customer, name, at)
+    }
+}
+
+#[test]
+fn scenarios_come_out_as_in_every_gateway() {
+    assert!(scenario::play(&Stage::new()) >= 5);
 }

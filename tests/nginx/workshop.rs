@@ -1,5 +1,7 @@
 //! What the tests of nginx are made with: a gateway of the example's configuration, and its stand-in for the platform.
 
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
 use std::collections::HashSet;
 use std::fs;
 use std::io::Read;

@@ -141,13 +141,7 @@ const OPEN_TO_ALL: &str = "authentication = \"insecure\" allow_unencrypted_plain
 impl Gateway {
     #[expect(clippy::new_ret_no_self, reason = "it begins the sentence")]
     pub fn new() -> Builder {
-        Builder {
-            top: String::new(),
-            toml: String::new(),
-            edits: Vec::new(),
-            library: true,
-            detached: false,
-        }
+        Builder { top: String::new(), toml: String::new(), edits: Vec::new(), library: true, detached: false }
     }
 
     fn run(&mut self, detached: bool) {

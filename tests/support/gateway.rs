@@ -266,6 +266,15 @@ pub fn manifest() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// The block of the README in a language that holds a text.
+pub fn readme(language: &str, part: &str) -> String {
+    let readme = std::fs::read_to_string(manifest().join("README.md")).unwrap();
+    let blocks =
+        readme.split("```").skip(1).step_by(2).filter_map(|block| block.strip_prefix(language)?.strip_prefix('\n'));
+    let mut found = blocks.filter(|block| block.contains(part));
+    found.next().unwrap_or_else(|| panic!("the README shows no {language} with {part:?}")).to_owned()
+}
+
 pub fn build() -> PathBuf {
     std::env::var_os("CSW_BUILD").map_or_else(|| manifest().join("build"), PathBuf::from)
 }
