@@ -13,7 +13,7 @@ CRATES  := $(or $(CARGO_HOME),$(HOME)/.cargo)
 REMAP   := RUSTFLAGS="--remap-path-prefix=$(CRATES)=/cargo --remap-path-prefix=$(CURDIR)=/csw" \
            CFLAGS="-ffile-prefix-map=$(CRATES)=/cargo -ffile-prefix-map=$(CURDIR)=/csw"
 LIB     := $(REMAP) cargo rustc --release --lib
-PACKAGES := nginx libnginx-mod-http-lua luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
+PACKAGES := nginx libnginx-mod-http-lua haproxy luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
             gcc libc6-dev pkg-config binutils valgrind wrk openssl ca-certificates curl time
 
 .PHONY: all deps build install uninstall header run story test test-rust test-lua lint bench clean
@@ -149,6 +149,7 @@ bench: deps build
 	CSW_BENCH_STORES="$(foreach count,1000000 10000000,$(CURDIR)/target/bench/$(count)=$(count))" \
 	    cargo bench -q --features capi --bench check
 	benches/nginx.sh
+	benches/haproxy.sh
 
 clean:
 	rm -rf $(BUILD)
