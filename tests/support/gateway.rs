@@ -105,6 +105,11 @@ impl Asked {
     pub fn header(&self, name: &str) -> String {
         header_of(&self.head, name)
     }
+
+    pub fn count(&self, name: &str) -> usize {
+        let named = |line: &&str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        self.head.lines().filter(named).count()
+    }
 }
 
 pub struct Answer {
