@@ -154,6 +154,7 @@ bench: deps build
 	    cargo bench -q --features capi --bench check
 	benches/nginx.sh
 	benches/kamailio.sh
+	benches/haproxy.sh
 
 clean:
 	rm -rf $(BUILD)

@@ -109,6 +109,11 @@ impl Asked {
     pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.head.lines().filter_map(|line| line.split_once(": "))
     }
+
+    pub fn count(&self, name: &str) -> usize {
+        let named = |line: &&str| line.split_once(':').is_some_and(|(found, _)| found.eq_ignore_ascii_case(name));
+        self.head.lines().filter(named).count()
+    }
 }
 
 pub struct Answer {
