@@ -22,6 +22,8 @@ mod closed;
 mod faults;
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/scenario.rs"]
+mod scenario;
 #[path = "haproxy/webhooks.rs"]
 mod webhooks;
 #[path = "haproxy/workshop.rs"]
@@ -339,4 +341,37 @@ fn window_answers_the_loopback_only() {
     {
         assert_eq!(ask("127.0.0.1", query), "400", "{query}");
     }
+}
+
+impl scenario::Driver for Gateway {
+    fn customer_writes(&self, customer: &str, at: u64) {
+        self.customer_writes(customer, at);
+    }
+
+    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
+        self.sends_text(customer, at)
+    }
+
+    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
+        self.sends_template(customer, name, at)
+    }
+}
+
+#[test]
+fn scenarios_come_out_as_in_every_gateway() {
+    let platform = Server::platform();
+    assert!(scenario::play(&Gateway::new().top("test_clock = true\n").platform(&platform).start()) >= 5);
+}
+
+#[test]
+fn configuration_of_the_readme_works() {
+    let example = std::fs::read_to_string(manifest().join("examples/haproxy/haproxy.cfg")).unwrap();
+    // What the workshop replaces has to be there.
+    let readme = format!("{}\n# /run/haproxy/\n", readme("haproxy", "lua.csw_send"));
+    let platform = Server::platform();
+    let gateway = Gateway::new().edit(&example, &readme).platform(&platform).start();
+    assert_eq!(gateway.send(&text(CUSTOMER)).header("X-CSW-Reason"), "never_seen");
+    assert_eq!(gateway.webhook(&inbound(CUSTOMER, now())).status, 200);
+    assert_eq!(gateway.send(&text(CUSTOMER)).status, 200);
+    wait("both are logged", || gateway.decisions().len() == 2);
 }

@@ -66,7 +66,8 @@ fn every_configuration_is_valid() {
 #[test]
 fn the_defaults_of_the_table_are_the_defaults() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let rows = readme.lines().filter_map(|line| {
+    let (_, keys) = readme.split_once("## csw.toml, key by key").unwrap();
+    let rows = keys.lines().filter_map(|line| {
         let mut cells = line.strip_prefix("| `")?.split(" | ");
         let (key, default) = (cells.next()?.strip_suffix('`')?, cells.next()?.strip_prefix('`')?.strip_suffix('`')?);
         key.chars().all(|letter| letter.is_ascii_lowercase() || letter == '_').then(|| format!("{key} = {default}\n"))

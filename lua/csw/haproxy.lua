@@ -94,6 +94,14 @@ local function settle(decision, status, body, at)
 end
 
 
+local function keep(token, status, response, body)
+  local ok, ticket, message = pcall(gate.submit_keep, gate, "haproxy", token, status, response, body)
+  if not ok or not ticket then
+    log(core.err, "the body of a send is not kept: ", tostring(ok and message or ticket))
+  end
+end
+
+
 local function send_path(path)
   for _, pattern in ipairs(SEND_PATHS) do
     local business, endpoint = match(path or "", pattern)
@@ -209,6 +217,9 @@ local function send_action(txn)
   if action.decision then
     txn:set_var("txn.csw_token", action.decision.token)
   end
+  if action.keep then
+    txn:set_var("txn.csw_kept", send.body)
+  end
   if send.at then
     txn:set_var("txn.csw_at", tostring(send.at))
   end
@@ -234,7 +245,11 @@ local function settle_action(txn)
   txn:set_var("txn.csw_settled", true)
   local token = txn:get_var("txn.csw_token")
   if token then
-    settle(token, txn.f:status(), txn.f:res_body() or "", guard.time(txn:get_var("txn.csw_at")))
+    local status, response, kept = txn.f:status(), txn.f:res_body() or "", txn:get_var("txn.csw_kept")
+    settle(token, status, response, guard.time(txn:get_var("txn.csw_at")))
+    if kept then
+      keep(token, status, response, kept)
+    end
   end
 end
 
@@ -405,10 +420,10 @@ local function background()
     log(core.err, "the store cannot be used yet: ", tostring(ok and message or state))
   end
 
-  while hands.send and gate.due do
+  while hands.send do
     core.msleep(DUE_MS)
     local due
-    ok, due = pcall(gate.due, gate)
+    ok, due = pcall(gate.due, gate, "haproxy")
     if ok and due then
       local lines
       ok, due, lines = pcall(closed.drain, gate, "haproxy", forwarding)

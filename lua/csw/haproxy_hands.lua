@@ -19,7 +19,7 @@ local json_utf8 = answers.json_utf8
 local WAIT_MS = 5000
 local LONGEST_SLEEP = 8 -- ms
 
--- For answers that somebody waits for.
+-- Within the minute for which a parked message may be in hand.
 local CLIENT_TIMEOUT = 30000 -- ms
 
 local _M = {}
@@ -122,7 +122,7 @@ function _M.of(gate, own)
     if token_file then
       local token, message = first_line(token_file)
       if not token then
-        return nil, nil, message
+        return 503, { ["x-csw-reached"] = "no" }, message
       end
       headers["authorization"] = "Bearer " .. token
     end

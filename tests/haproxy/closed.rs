@@ -1,88 +1,75 @@
-//! The closed branch in HAProxy: the hands that it lends.
+//! The closed branch in HAProxy: what happens instead of a send that may not go out.
 
 use serde_json::{Value, json};
 
 use crate::workshop::*;
+use crate::{HOUR, STRANGER};
 
-/// A gate that denies every text, and has a step for it: the library's side of the closed branch, in a few lines.
-const FAKE: &str = r#"
-local gate = { tickets = 0 }
-local denied = { verdict = "deny", reason = "window_closed", token = "denied", customer = "c", window = {} }
-local allowed = { verdict = "allow", reason = "template", token = "allowed", customer = "c", window = {} }
-local taken = false
+const TEMPLATE: &str = "[closed]\nsteps = [\"template:order_update\"]\n[closed.template.order_update]\n";
+const PARK: &str = "[closed]\nsteps = [\"park\"]\n";
+/// What csw sends by itself goes through HAProxy's own frontend.
+const OWN: &str = "own = \"http://127.0.0.1:PORT/v23.0\"";
 
-function gate.settings() return { fail = "closed", test_clock = true, token_file = TOKEN_FILE } end
-function gate.check() return "open" end
-function gate.decide(_, _, body) return body:find('"template"') and allowed or denied end
-function gate.instead(_, _, _, _, index) return STEPS[index + 1] or { kind = "block" } end
-function gate.submit_settle(_, decision, status, body)
-  local token = type(decision) == "table" and decision.token or decision
-  core.log(core.info, "settled " .. token .. " " .. status .. " " .. body)
-  gate.tickets = gate.tickets + 1
-  return gate.tickets
-end
-function gate.submit_park() return 7 end
-function gate.submit_take() return 8 end
-function gate.submit_return(_, id, outcome) core.log(core.info, "returned " .. id .. " " .. outcome) return 9 end
-local polls = 0
-function gate.poll() polls = polls + 1 return polls % 3 == 0 and "done" or "pending" end
-function gate.parked(_, ticket)
-  if ticket == 7 then return { id = 42 } end
-  if taken then return { } end
-  taken = true
-  return { id = 42, kind = "parked", business = "106540352242922", body = PARKED }
-end
-function gate.due() return PARKED ~= nil and not taken end
-return { open = function() return gate end }
-"#;
+/// The platform approves a template of the gateway's number.
+fn approve(gateway: &Gateway, name: &str) {
+    let value = json!({"event": "APPROVED", "message_template_id": 1, "message_template_name": name,
+        "message_template_language": "en_US", "message_template_category": "UTILITY"});
+    let change = json!({"field": "message_template_status_update", "value": value});
+    let entry = json!({"id": "1", "time": now() / 1000, "changes": [change]});
+    let body = json!({"object": "whatsapp_business_account", "entry": [entry]});
+    assert_eq!(gateway.webhook(&body.to_string()).status, 200);
+    // Whose account it is, the platform says with every customer's message.
+    assert_eq!(gateway.webhook(&inbound("16505550000", now())).status, 200);
+}
 
-fn fake(steps: &str) -> Builder {
-    let template = r#"'{"to":"1","type":"template","template":{"name":"order_update","language":{"code":"en_US"}}}'"#;
-    let step = format!(
-        r#"{{ kind = "template", step = "template:order_update", body = {template},
-        decision = {{ verdict = "allow", reason = "template", token = "in its place", window = {{}} }} }}"#
-    );
-    Gateway::new().file("lua/csw.lua", FAKE).lua(&format!("STEPS = {{ {} }}", steps.replace("TEMPLATE", &step)))
+fn sent(platform: &Server) -> Vec<String> {
+    let said = |asked: &Asked| {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        body["text"]["body"].as_str().or(body["template"]["name"].as_str()).unwrap().to_owned()
+    };
+    platform.requests().iter().map(said).collect()
 }
 
 #[test]
 fn template_goes_out_in_place_of_a_stopped_text() {
     let platform = Server::platform();
-    let gateway = fake("TEMPLATE").platform(&platform).start();
+    let gateway = Gateway::new().toml(TEMPLATE).platform(&platform).start();
+    approve(&gateway, "order_update");
 
-    for (n, padding) in [0, 3000].into_iter().enumerate() {
-        let body = text_of(CUSTOMER, &"secret".repeat(padding));
+    for (n, padding) in [1, 100].into_iter().enumerate() {
+        let body = text_of(STRANGER, &"secret ".repeat(padding));
         let headers = [("Content-Type", "text/plain"), ("Content-Encoding", "identity")];
         let answer = gateway.post(MESSAGES, &headers, body.as_bytes());
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.header("X-CSW-Verdict"), "deny");
-        assert_eq!(answer.header("X-CSW-Reason"), "window_closed");
+        assert_eq!(answer.header("X-CSW-Reason"), "never_seen");
         assert_eq!(answer.header("X-CSW-Instead"), "template:order_update");
         let asked = &platform.requests()[n];
-        assert!(asked.body.starts_with(b"{\"to\":\"1\",\"type\":\"template\""), "{:?}", asked.body);
-        assert!(!String::from_utf8_lossy(&asked.body).contains("secret"));
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        assert_eq!((&body["type"], &body["to"]), (&json!("template"), &json!(STRANGER)));
         assert_eq!(asked.header("Content-Length"), asked.body.len().to_string());
         assert_eq!(asked.header("Content-Type"), "application/json");
         assert_eq!(asked.header("Content-Encoding"), "");
     }
-    let body = text_of(CUSTOMER, "secret");
+    let body = text_of(STRANGER, "secret");
     let (begin, rest) = body.split_at(10);
     let answer = chunked(&gateway, MESSAGES, &[begin.as_bytes(), rest.as_bytes()]);
     assert!(answer.contains(" 200 ") && answer.contains("wamid."), "{answer}");
-    assert!(platform.requests()[2].body.starts_with(b"{\"to\":\"1\",\"type\":\"template\""));
+    assert_eq!(sent(&platform), ["order_update"; 3]);
 
     wait("all are logged", || gateway.decisions().len() >= 3);
-    let count = |text: &str| gateway.syslog().matches(text).count();
-    assert_eq!((count("settled in its place 200 {"), count("settled denied 400 ")), (3, 3));
     assert_eq!(gateway.decisions().len(), 3, "once each");
     assert_eq!(gateway.decisions()[0]["instead"], "template:order_update");
+    let books = || gateway.csw(&["report", "--by", "business"]);
+    wait("both are in the books", || books()[0]["messages"] == 3 && books()[0]["stopped"] == 3);
 }
 
 #[test]
 fn without_the_filter_a_stopped_text_is_answered() {
     let platform = Server::platform();
-    let gateway = fake("TEMPLATE").platform(&platform).edit("filter lua.csw_body", "").start();
-    assert_eq!(gateway.send(&text(CUSTOMER)).status, 400);
+    let gateway = Gateway::new().toml(TEMPLATE).platform(&platform).edit("filter lua.csw_body", "").start();
+    approve(&gateway, "order_update");
+    assert_eq!(gateway.send(&text(STRANGER)).status, 400);
     assert_eq!(platform.requests().len(), 0);
     wait("it says why", || {
         gateway
@@ -95,9 +82,10 @@ fn without_the_filter_a_stopped_text_is_answered() {
 #[test]
 fn channel_is_a_path_of_haproxys_own() {
     let channel = Server::start(|n| Answer::new(if n == 2 { 500 } else { 201 }, "{\"id\":\"sms.7\"}"));
-    let step = r#"{ kind = "channel", step = "channel:sms", location = "/sms", to = "16505551234", text = "Grüße", id = "csw.1" }"#;
-    let gateway = fake(step)
-        .options("own = \"http://127.0.0.1:PORT/v23.0\"")
+    let steps = "[closed]\nsteps = [\"channel:sms\"]\n[closed.channel.sms]\nlocation = \"/sms\"\n";
+    let gateway = Gateway::new()
+        .toml(steps)
+        .options(OWN)
         .edit(
             "    http-request deny deny_status 404 unless {",
             "    acl sms path /sms\n http-request allow if sms\n http-request deny deny_status 404 unless {",
@@ -106,43 +94,76 @@ fn channel_is_a_path_of_haproxys_own() {
         .edit("\nbackend graph", &format!("\nbackend sms\n server sms 127.0.0.1:{}\nbackend graph", channel.port))
         .start();
 
-    let answer = gateway.send(&text(CUSTOMER));
+    let answer = gateway.send(&text_of(CUSTOMER, "Grüße"));
     assert_eq!((answer.status, answer.header("X-CSW-Instead")), (200, "channel:sms".into()), "{}", answer.text());
     assert_eq!(answer.json()["messages"][0]["id"], "sms.7");
-    let letter: Value = serde_json::from_slice(&channel.requests()[0].body).unwrap();
-    assert_eq!(letter, json!({ "to": CUSTOMER, "text": "Grüße", "business": BUSINESS, "id": "csw.1" }));
-    gateway.wait_for_log("settled denied 200");
+    let mut letter: Value = serde_json::from_slice(&channel.requests()[0].body).unwrap();
+    assert!(letter["id"].take().as_str().unwrap().starts_with("csw."));
+    assert_eq!(letter, json!({ "to": CUSTOMER, "text": "Grüße", "business": BUSINESS, "id": null }));
 
     assert_eq!(gateway.send(&text(CUSTOMER)).status, 400, "the channel failed");
 }
 
 #[test]
-fn parked_message_is_waited_for_and_sent_when_it_is_due() {
+fn parked_messages_go_out_in_order_with_the_numbers_token_once_the_customer_writes() {
     let platform = Server::platform();
-    let gateway = fake(r#"{ kind = "park", step = "park", to = "16505551234" }"#).platform(&platform).start();
-    let answer = gateway.send(&text(CUSTOMER));
-    assert_eq!((answer.status, answer.header("X-CSW-Instead-Id")), (202, "csw.parked.42".into()), "{}", answer.text());
+    // Beside the store: what the worker reads lies inside the chroot.
+    let token = "[numbers.106540352242922]\ntoken_file = \"store/token\"\n";
+    let gateway =
+        Gateway::new().toml(PARK).toml(token).file("store/token", "EAAG\n").options(OWN).platform(&platform).start();
+    for text in ["one", "two", "three"] {
+        let answer = gateway.send(&text_of(CUSTOMER, text));
+        assert_eq!((answer.status, answer.header("X-CSW-Instead")), (202, "park".into()), "{}", answer.text());
+    }
+    gateway.webhook(&inbound(CUSTOMER, now()));
+    wait("all are sent", || platform.requests().len() >= 3);
+    assert_eq!(sent(&platform), ["one", "two", "three"], "once each, though there are two threads");
+    for asked in platform.requests() {
+        assert_eq!(asked.header("Authorization"), "Bearer EAAG");
+        assert!(asked.line.starts_with(&format!("POST {MESSAGES} ")), "{}", asked.line);
+    }
+    gateway.wait_for_log("\"fate\":\"sent\"");
+}
 
-    let drained = |parked: &str, token: &str| {
-        let gateway = fake("")
-            .platform(&platform)
-            .options("own = \"http://127.0.0.1:PORT/v23.0\"")
-            .lua(&format!("PARKED = [[{parked}]] TOKEN_FILE = {token}"))
-            .file("jail/token", "EAAG\n")
-            .start();
-        gateway.wait_for_log("returned 42 ");
-        gateway
-    };
-    let before = platform.requests().len();
-    let gateway = drained(&template(CUSTOMER, "order_update"), "\"/token\"");
-    assert!(gateway.syslog().contains("returned 42 sent"), "{}", gateway.syslog());
-    assert_eq!(platform.requests().len(), before + 1, "once, though there are two threads");
-    assert_eq!(platform.requests()[before].header("Authorization"), "Bearer EAAG");
-    assert_eq!(platform.requests()[before].line, format!("POST {MESSAGES} HTTP/1.1"));
-    gateway.wait_for_log("\"outcome\":\"sent\"");
+#[test]
+fn what_is_parked_survives_a_restart_and_waits_while_the_window_is_closed() {
+    let platform = Server::platform();
+    let mut gateway = Gateway::new().toml(PARK).top("test_clock = true\n").options(OWN).platform(&platform).start();
+    assert_eq!(gateway.send(&text(CUSTOMER)).status, 202);
+    gateway.restart();
+    gateway.webhook(&inbound(CUSTOMER, now() - 25 * HOUR));
+    assert_eq!(gateway.window(CUSTOMER)["state"], "closed");
+    assert_eq!(platform.requests().len(), 0);
+    gateway.webhook(&inbound(CUSTOMER, now()));
+    wait("it is sent", || platform.requests().len() == 1);
+}
 
-    let gateway = drained(&text(CUSTOMER), "nil");
-    assert!(gateway.syslog().contains("returned 42 closed"), "{}", gateway.syslog());
-    let gateway = drained(&template(CUSTOMER, "order_update"), "\"/nowhere\"");
-    assert!(gateway.syslog().contains("returned 42 lost"), "{}", gateway.syslog());
+#[test]
+fn without_an_address_of_its_own_haproxy_parks_nothing() {
+    let gateway = Gateway::new().toml(PARK).start();
+    assert_eq!(gateway.send(&text(STRANGER)).status, 400);
+    wait("it says why", || {
+        gateway.decisions().iter().any(|line| line["passed_over"] == "park: the gateway cannot send what is parked")
+    });
+}
+
+#[test]
+fn message_refused_afterwards_runs_the_closed_branch_once() {
+    let platform = Server::platform();
+    let again = TEMPLATE.replace("[closed]\n", "[closed]\nagain = true\n");
+    let gateway = Gateway::new().toml(&again).options(OWN).platform(&platform).start();
+    approve(&gateway, "order_update");
+    gateway.webhook(&inbound(CUSTOMER, now() - 1000));
+    let answer = gateway.send(&text_of(CUSTOMER, "Hello"));
+    assert_eq!((answer.status, answer.header("X-CSW-Verdict").as_str()), (200, "allow"));
+    let failed = json!({ "object": "whatsapp_business_account", "entry": [{ "id": "1", "changes": [{ "field": "messages", "value": {
+        "metadata": { "display_phone_number": "15550783881", "phone_number_id": BUSINESS },
+        "statuses": [{ "id": answer.json()["messages"][0]["id"], "status": "failed", "timestamp": (now() / 1000).to_string(),
+            "recipient_id": CUSTOMER, "errors": [{ "code": 131_047, "title": "Re-engagement message" }] }],
+    } }] }] })
+    .to_string();
+    assert_eq!(gateway.webhook(&failed).status, 200);
+    wait("it is sent as a template", || platform.requests().len() == 2);
+    assert_eq!(gateway.webhook(&failed).status, 200);
+    assert_eq!(sent(&platform), ["Hello", "order_update"]);
 }
