@@ -2,6 +2,7 @@
 local bit = require("bit")
 local ffi = require("ffi")
 local cdefs = require("csw.cdefs")
+local library = require("csw.library")
 
 
 local C_OK, C_PENDING = cdefs.OK, cdefs.PENDING
@@ -21,80 +22,30 @@ local ffi_string = ffi.string
 local ffi_sizeof = ffi.sizeof
 
 
--- The library, looked for where Lua modules are (`?` is libcsw there), then where the system looks.
-local function load_library()
-  local tried = {}
-  for template in package.cpath:gmatch("[^;]+") do
-    local path = template:gsub("%?", "libcsw")
-    local file = io.open(path, "rb")
-    if file then
-      file:close()
-      return ffi.load(path)
-    end
-    tried[#tried + 1] = path
-  end
-
-  local ok, library = pcall(ffi.load, "csw")
-  if ok then
-    return library
-  end
-  error("csw: libcsw.so is in none of these places; name its folder in package.cpath (lua_package_cpath):\n  "
-        .. table.concat(tried, "\n  ") .. "\n  " .. library)
-end
-
-
-local C = load_library()
-
-
--- The words for the numbers of an enumeration, asked for once each; false where there is none.
-local function words(name)
-  return setmetatable({}, {
-    __index = function(self, number)
-      local word = name(number)
-      local known = word ~= nil and ffi_string(word)
-      self[number] = known
-      return known
-    end,
-  })
-end
-
-
--- The numbers for its words.
-local function numbers(name)
-  local by_word = {}
-  for number = 1, 64 do
-    local word = name(number)
-    if word ~= nil then
-      by_word[ffi_string(word)] = number
-    end
-  end
-  return by_word
-end
-
-
-local CODES = words(C.csw_code_name)
-local STATES = words(C.csw_state_name)
-local REASONS = words(C.csw_reason_name)
-local CLASSES = words(C.csw_class_name)
-local CATEGORIES = words(C.csw_category_name)
-local CONVERSATIONS = words(C.csw_conversation_name)
-local CONVERSATION_CATEGORIES = words(C.csw_conversation_category_name)
-local VERDICTS = words(C.csw_verdict_name)
-local CHARGES = words(C.csw_charge_name)
-local CHARGE_REASONS = words(C.csw_charge_reason_name)
-local NO_AMOUNTS = words(C.csw_no_amount_name)
-local BASES = words(C.csw_basis_name)
-local MODES = words(C.csw_mode_name)
-local FAILS = words(C.csw_fail_name)
-local PREFER_FREE = words(C.csw_prefer_free_name)
-local STEP_KINDS = words(C.csw_step_kind_name)
-local UNFITS = words(C.csw_unfit_name)
-local PARCEL_KINDS = words(C.csw_parcel_kind_name)
-local KIND_NUMBERS = numbers(C.csw_event_kind_name)
-local CLASS_NUMBERS = numbers(C.csw_class_name)
-local CATEGORY_NUMBERS = numbers(C.csw_category_name)
-local PARCEL_KIND_NUMBERS = numbers(C.csw_parcel_kind_name)
-local FATE_NUMBERS = numbers(C.csw_fate_name)
+local C = library.C
+local CODES = library.CODES
+local STATES = library.STATES
+local REASONS = library.REASONS
+local CLASSES = library.CLASSES
+local CATEGORIES = library.CATEGORIES
+local CONVERSATIONS = library.CONVERSATIONS
+local CONVERSATION_CATEGORIES = library.CONVERSATION_CATEGORIES
+local VERDICTS = library.VERDICTS
+local CHARGES = library.CHARGES
+local CHARGE_REASONS = library.CHARGE_REASONS
+local NO_AMOUNTS = library.NO_AMOUNTS
+local BASES = library.BASES
+local MODES = library.MODES
+local FAILS = library.FAILS
+local PREFER_FREE = library.PREFER_FREE
+local STEP_KINDS = library.STEP_KINDS
+local UNFITS = library.UNFITS
+local PARCEL_KINDS = library.PARCEL_KINDS
+local KIND_NUMBERS = library.KIND_NUMBERS
+local CLASS_NUMBERS = library.CLASS_NUMBERS
+local CATEGORY_NUMBERS = library.CATEGORY_NUMBERS
+local PARCEL_KIND_NUMBERS = library.PARCEL_KIND_NUMBERS
+local FATE_NUMBERS = library.FATE_NUMBERS
 
 
 -- Results and errors are read before anything else runs, so one of each serves every call.

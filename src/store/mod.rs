@@ -12,12 +12,14 @@ pub mod codec;
 pub mod lmdb;
 pub mod memory;
 mod records;
+mod records_mut;
 
 use std::borrow::Cow;
 
 use crate::error::Result;
 
-pub use records::{Found, Posted, Records, RecordsMut};
+pub use records::{Found, Records};
+pub use records_mut::{Posted, RecordsMut};
 
 /// The tables of a store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,9 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde::de::Deserializer;
 
-use super::{Several, config_error, nearest, no_word, one_of, span, written};
+use super::file::Several;
+use super::values::{config_error, nearest, no_word, one_of, span};
+use super::written;
 use crate::error::{Code, Error, Result};
 use crate::money::Amount;
 use crate::rules::closed::{ChannelStep, Parking, Step, StepKind, TemplateStep};
