@@ -45,6 +45,9 @@ sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|&$temp_paths $plain_server|" 
     -e "s|/usr/local/share/lua/5.1|$build/share/lua|g" -e "s|/usr/local/lib|$build/lib|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
     -e "s|listen 8080|listen 127.0.0.1:$guarded|" -e "s|127.0.0.1:8080|127.0.0.1:$guarded|" -e "s|https://graph;|http://graph;|" \
     -e "s|graph.facebook.com:443|127.0.0.1:$upstream|" \
+    -e "s|lua_package_path \"|&$root/benches/?.lua;|" \
+    -e "s|exit_worker_by_lua_block { |&require('longest').tell() |" \
+    -e "/require(\"csw.nginx\").init_worker/a require('longest').watch(require('csw.nginx').gate())" \
     "$root/examples/nginx/nginx.conf" >"$dir/nginx.conf"
 cat >"$dir/upstream.conf" <<END
 user $(id -un);
@@ -110,5 +113,10 @@ for _ in 1 2; do
     measure guarded "$guarded"
 done
 
-errors=$(grep -c '\[lua\]' "$dir/error.log" || true)
+kill -QUIT "${pids[1]}"
+wait "${pids[1]}" || true
+grep -o 'longest [a-z_]* [0-9]* [0-9]* [0-9]*' "$dir/error.log" |
+    awk '{ if ($3 > held[$2]) held[$2] = $3; if ($4 > used[$2]) used[$2] = $4; calls[$2] += $5 }
+         END { for (call in held) printf "longest %-14s %6d us by the clock, %5d us of processor, %9d calls\n", call, held[call], used[call], calls[call] }'
+errors=$(grep '\[lua\]' "$dir/error.log" | grep -vc ' longest ' || true)
 echo "answers that could not be recorded, or other complaints: $errors"
