@@ -155,6 +155,7 @@ bench: deps build
 	benches/nginx.sh
 	benches/kamailio.sh
 	benches/haproxy.sh
+	benches/prosody.sh
 
 clean:
 	rm -rf $(BUILD)

@@ -101,7 +101,9 @@ if (($#)); then
     exit
 fi
 
-send="curl -i $GATEWAY/v23.0/106540352242922/messages -H 'Content-Type: application/json'"
+auth=
+[[ -z ${GRAPH_URL-} ]] || auth=" -H \"Authorization: Bearer \$TOKEN\""
+send="curl -i $GATEWAY/v23.0/106540352242922/messages$auth -H 'Content-Type: application/json'"
 text='"type":"text","text":{"body":"Yes, in three colors."}'
 cat <<END
 nginx with csw ($rules) listens on $GATEWAY; its files are in $dir.
@@ -113,7 +115,6 @@ A customer's message:
   curl $STANDIN/standin/customer -d '{"from":"16505551234","text":"Another color?"}'
 END
 else
-    send+=" -H \"Authorization: Bearer \$TOKEN\""
     cat <<END
 
 Sends go to $GRAPH_URL. Let the platform post its webhooks to $GATEWAY/webhook.
@@ -133,8 +134,12 @@ A template, which passes:
   $send \\
     -d '{"messaging_product":"whatsapp","to":"16505559999","type":"template","template":{"name":"summer_promotion","language":{"code":"en_US"}}}'
 
-The window:
+A workflow's two branches, of which the one that fits is sent:
+  curl -i $GATEWAY/v23.0/csw/branch$auth -d '{"business":"106540352242922","customer":"16505551234","open":{$text},"closed":{"type":"template","template":{"name":"summer_promotion","language":{"code":"en_US"}}}}'
+
+The window, and what was counted; decisions are logged in $dir/csw.log:
   curl '$GATEWAY/csw/window?business=106540352242922&customer=16505551234'
+  curl $GATEWAY/csw/metrics
 
 Ctrl-C stops it.
 END

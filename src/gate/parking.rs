@@ -200,7 +200,12 @@ impl Applying<'_, '_> {
                 Some(until) if until > self.now => return Ok(None),
                 Some(until) => self.records.delete_due(&codec::due_key(gateway, until, id))?,
                 None if parked.parked_at + parking.keep <= self.now => {}
-                None if !is_open => return Ok(None),
+                None if !is_open => {
+                    // Again, where csw.toml keeps messages for another time than it did when this one was parked.
+                    let expires = parked.parked_at + parking.keep;
+                    self.due(business, &found.customer, gateway, expires, id, DueWhat::Backlog)?;
+                    return Ok(None);
+                }
                 None => {
                     let until = self.now + IN_HAND;
                     parked.in_hand_until = Some(until);
