@@ -37,9 +37,6 @@
 #define CSW_VERSION "0.1.0"
 
 
-// The largest body that is kept: a text has up to 4096 characters, an interactive message some kilobytes.
-#define BODY_MAX (64 << 10)
-
 // The call did what it says.
 #define CSW_OK 0
 
@@ -351,9 +348,11 @@ enum csw_unfit {
   CSW_UNFIT_TOO_LARGE = 8,
   // The template would be denied itself.
   CSW_UNFIT_DENIED = 9,
+  // Nobody has said to which business account the number belongs, and so which templates it has.
+  CSW_UNFIT_ACCOUNT_UNKNOWN = 10,
 };
 
-// What a Parcel is.
+// What a message or send that is handed out is.
 enum csw_parcel_kind {
   // A parked message.
   CSW_PARCEL_KIND_PARKED = 1,
@@ -363,7 +362,7 @@ enum csw_parcel_kind {
   CSW_PARCEL_KIND_REFUSED = 3,
 };
 
-// What became of a Parcel.
+// What became of a message or send that was handed out.
 enum csw_fate {
   // The platform took it.
   CSW_FATE_SENT = 1,
@@ -381,7 +380,8 @@ enum csw_fate {
 //
 // Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
 // csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_instead_of,
-// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_close.
+// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_forget,
+// csw_submit_report, csw_report_rows, csw_submit_expiring, csw_expiring_rows, csw_submit_forget, csw_close.
 typedef struct csw_gate csw_gate;
 
 // What went wrong. Set size to sizeof(csw_error) before the call; written only when a call fails.
@@ -448,6 +448,10 @@ typedef struct csw_decision {
   int32_t reserved;
   // How many bytes of token are used.
   uint32_t token_length;
+  // For which moment it was decided; Unix ms.
+  int64_t at;
+  // The business's phone number id as a number, also where the send named another number that stands for it.
+  uint64_t business;
   // The customer's window.
   struct csw_window window;
   // What it would cost by what is known now, as an exact decimal in currency; empty for none.
@@ -582,6 +586,10 @@ typedef struct csw_parcel {
   uint64_t id;
   // The business's phone number id as a number.
   uint64_t business;
+  // Until when who took it has it in hand; Unix ms.
+  int64_t in_hand_until;
+  // The kind of gateway that it is for.
+  char gateway[40];
   // The customer: a phone number, a user id, or group:<id>. Not for logs.
   char customer[144];
 } csw_parcel;

@@ -446,8 +446,8 @@ end
 -- What was parked goes out once its customer has written.
 local drainer = async.runner(function()
   local _, log = closed.drain(gate, "prosody", HANDS)
-  for _, line in ipairs(log) do
-    module:log("info", "%s", line)
+  for _, message in ipairs(log) do
+    module:log(message.trouble and "warn" or "info", "%s", message.line)
   end
 end, { error = function(_, message)
   module:log("error", "what was parked could not be sent: %s", message)

@@ -14,6 +14,7 @@ use crate::gate::report::{By, Row};
 use crate::gate::{Checked, Chosen, Decided, Does, Gate, Instead, Settings, Token};
 use crate::party::{Business, Customer};
 use crate::rules::event::{Category, Class, EventKind};
+use crate::store::codec::Body;
 use crate::time::{Span, Timestamp};
 use crate::wire::record::{self, Stated};
 use crate::wire::send::Endpoint;
@@ -161,12 +162,15 @@ impl UserData for Core {
                 mlua::Error::runtime(format!("csw: {what} is {word}, which is none of its words"))
             };
             let (kind, business, customer) = (string("kind")?, string("business")?, string("customer")?);
+            let (gateway, in_hand_until) = (string("gateway")?, moment(parcel.get("in_hand_until")?));
             let kind = ParcelKind::from_word(&kind).ok_or_else(|| unknown("parcel.kind", &kind))?;
             let fate = Fate::from_word(&fate).ok_or_else(|| unknown("fate", &fate))?;
             let id = parcel.get::<f64>("id")? as u64;
             let give_back = || {
                 let (business, customer) = (Business::parse(&business)?, Customer::parse(&customer)?);
-                core.gate()?.submit_return(kind, business, customer, id, fate)
+                let (waiting, dropped, body) = (0, 0, Body::default());
+                let parcel = Parcel { kind, id, business, customer, gateway, in_hand_until, waiting, dropped, body };
+                core.gate()?.submit_return(parcel, fate)
             };
             answer(lua, give_back().map(Ticket::number))
         });
@@ -357,7 +361,7 @@ struct DecisionTable(Decided, Timestamp);
 
 impl IntoLua for DecisionTable {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        let Decided { decision, customer, keep, token } = self.0;
+        let Decided { decision, business, at, customer, keep, token } = self.0;
         let token = token.to_bytes().map_err(mistake)?;
         let table = lua.create_table()?;
         table.set("verdict", decision.verdict.word())?;
@@ -376,6 +380,8 @@ impl IntoLua for DecisionTable {
         table.set("currency", decision.cost.currency.map(|currency| currency.to_string()))?;
         table.set("market", decision.cost.market.map(|market| market.word()))?;
         table.set("no_amount", decision.cost.no_amount.map(|why| why.word()))?;
+        table.set("at", at.millis())?;
+        table.set("business", business.to_string())?;
         table.set("prefer_free", decision.prefer_free)?;
         table.set("keep", keep)?;
         table.set("customer", customer.map(|customer| format!("{customer:?}")))?;
@@ -418,12 +424,14 @@ struct ParcelTable(Parcel);
 
 impl IntoLua for ParcelTable {
     fn into_lua(self, lua: &Lua) -> mlua::Result<Value> {
-        let Parcel { kind, id, business, customer, waiting, dropped, body } = self.0;
+        let Parcel { kind, id, business, customer, gateway, in_hand_until, waiting, dropped, body } = self.0;
         let table = lua.create_table()?;
         table.set("kind", kind.word())?;
         table.set("id", id)?;
         table.set("business", business.to_string())?;
         table.set("customer", customer.written())?;
+        table.set("gateway", gateway)?;
+        table.set("in_hand_until", in_hand_until.millis())?;
         table.set("waiting", waiting)?;
         table.set("dropped", dropped)?;
         if !body.0.is_empty() {

@@ -82,8 +82,7 @@ fn take(gate: &Gate) -> Option<Arc<Parcel>> {
 }
 
 fn give_back(gate: &Gate, parcel: &Parcel, fate: Fate) {
-    let Parcel { kind, business, customer, id, .. } = *parcel;
-    decided(gate, gate.submit_return(kind, business, customer, id, fate).unwrap()).unwrap();
+    decided(gate, gate.submit_return(parcel.clone(), fate).unwrap()).unwrap();
 }
 
 fn said(parcel: &Parcel) -> String {
@@ -121,6 +120,8 @@ fn a_template_serves_only_where_the_catalogue_approves_it_in_an_allowed_category
     let gate = gate(BRANCH);
     let text = text_to(ANNA, "hi");
     assert_eq!(unfit(&gate, &text, 0), Unfit::TemplateUnknown, "whatever templates.policy trusts");
+    let nobodys = support::gate(&BRANCH.replace("account = \"102290129340398\"\n", ""));
+    assert_eq!(unfit(&nobodys, &text, 0), Unfit::AccountUnknown);
     approve(&gate, "order_update", Category::Marketing);
     assert_eq!(unfit(&gate, &text, 0), Unfit::CategoryNotAllowed);
 
@@ -236,6 +237,11 @@ fn a_branch_that_cannot_work_is_a_configuration_error_that_names_the_key() {
         ("steps = [\"channel:sms\"]\n[closed.channel.sms]\nlocation = \"/a/../b\"", "is no location"),
         ("[closed.park]\nat_most = 0", "closed.park.at_most: 0; use 1 to 1000"),
         ("[closed.park]\nkeep = \"soon\"", "closed.park.keep"),
+        ("[closed.park]\nnudge = \"\"", "closed.park.nudge: \"\" in \"en_US\" is no template"),
+        ("[closed.template.x]\nlanguage = \"en\\nUS\"", "is no template"),
+        ("[closed.template.x]\ncategories = []", "closed.template.x.categories: none"),
+        ("[closed.template.x]\nmax_cost = \"-1\"", "closed.template.x.max_cost"),
+        ("[closed.channel.unused]\nlocation = \"x\"", "is no location"),
         ("[closed.park]\nat_mots = 3", "(did you mean `at_most`?)"),
     ] {
         let error = Config::parse(&format!("store = \"memory:\"\n[closed]\n{lines}\n"), folder.path()).unwrap_err();
@@ -401,9 +407,10 @@ fn an_erased_customer_leaves_nothing_parked() {
     let gate = gate(&format!("{BRANCH}\n[closed.park]\nnudge = \"we_have_news/en_US\"\n"));
     park(&gate, ANNA, "one");
     let anna = Customer::parse(ANNA).unwrap();
-    decided(&gate, gate.submit_forget(None, anna).unwrap()).unwrap();
+    let erased = decided(&gate, gate.submit_forget(None, anna).unwrap()).unwrap();
     writes(&gate, ANNA);
     assert_eq!(take(&gate), None, "no nudge and no message");
+    assert_eq!(erased.events, 1, "said to be erased");
 }
 
 #[test]
@@ -451,7 +458,7 @@ impl Clock {
     fn park(&self, text: &str, now: Timestamp) {
         let anna = Customer::parse(ANNA).unwrap();
         let message = Parked {
-            parked_at: now,
+            expires_at: now + self.config.parking.keep,
             in_hand_until: None,
             is_woken: false,
             gateway: "test".into(),
@@ -467,13 +474,17 @@ impl Clock {
     }
 
     fn take(&self, now: Timestamp) -> Option<String> {
+        self.parcel(now).map(|parcel| said(&parcel))
+    }
+
+    fn parcel(&self, now: Timestamp) -> Option<Arc<Parcel>> {
         let mut parcel = None;
         let written = self.store.write(&mut |transaction| {
             parcel = parking::take(&mut RecordsMut::new(transaction), &self.config, "test", now, now)?;
             Ok(())
         });
         written.unwrap();
-        parcel.map(|parcel| said(&parcel))
+        parcel
     }
 
     fn dropped(&self) -> usize {
@@ -533,13 +544,68 @@ fn nothing_goes_out_after_the_window_has_closed_again() {
 #[test]
 fn what_could_not_be_sent_now_is_tried_again_a_little_later() {
     let clock = Clock::new(BRANCH);
-    let (anna, began) = (Customer::parse(ANNA).unwrap(), hours_ago(5));
+    let began = hours_ago(5);
     clock.park("one", began);
     clock.act(began);
-    assert_eq!(clock.take(began).as_deref(), Some("one"));
-    clock.apply(began, |applying| applying.give_back(shop(), &anna, 1, Fate::Later, &clock.config.parking));
+    let parcel = clock.parcel(began).unwrap();
+    clock.apply(began, |applying| applying.give_back(&parcel, Fate::Later));
     assert_eq!(clock.take(began + Span::millis(29_999)), None);
     assert_eq!(clock.take(began + Span::millis(30_000)).as_deref(), Some("one"));
+}
+
+#[test]
+fn a_message_does_not_go_to_the_new_owner_of_its_phone_number() {
+    let gate = gate(BRANCH);
+    let system = |id: &str| {
+        json!({"from": ANNA, "id": id, "timestamp": seconds(Timestamp::now()), "type": "system",
+            "system": {"type": "user_changed_number", "wa_id": BERT, "body": "changed"}})
+    };
+    ingest(&gate, &webhook("messages", json!({"messages": [text(ANNA, "wamid.1", hours_ago(30))]})));
+    park(&gate, ANNA, "for Anna alone");
+    ingest(&gate, &webhook("messages", json!({"messages": [system("wamid.2")]})));
+    // Somebody else has the number by now; Anna writes from her new one.
+    ingest(&gate, &webhook("messages", json!({"messages": [text(ANNA, "wamid.3", Timestamp::now())]})));
+    ingest(&gate, &webhook("messages", json!({"messages": [text(BERT, "wamid.4", Timestamp::now())]})));
+    assert_eq!(take(&gate), None);
+    assert_eq!(dropped(&gate), 1);
+}
+
+#[test]
+fn what_was_parked_while_messages_were_kept_for_longer_is_given_up_at_its_own_time() {
+    let clock = Clock::new(&format!("{BRANCH}\n[closed.park]\nkeep = \"2h\"\n"));
+    let began = hours_ago(30);
+    clock.park("old", began);
+    clock.act(began + Span::hours(1));
+    let parcel = clock.parcel(began + Span::hours(1)).unwrap();
+    // In hand while its time comes, and given back afterwards: it is given up all the same.
+    let back = began + Span::hours(1) + Span::millis(1);
+    clock.apply(back, |applying| applying.give_back(&parcel, Fate::Closed));
+    assert_eq!(clock.take(began + Span::hours(2)), None);
+    assert_eq!(clock.dropped(), 1);
+}
+
+#[test]
+fn a_refused_message_that_could_not_be_served_now_is_tried_again_and_one_of_unknown_fate_is_not() {
+    let gate = gate(&BRANCH.replace("[closed]", "[closed]\nagain = true"));
+    writes(&gate, ANNA);
+    for (id, fate, lines) in [("wamid.1", Fate::Later, 0), ("wamid.2", Fate::Lost, 1)] {
+        // Each in a window of its own: the refusal closes it.
+        record(
+            &gate,
+            record::Stated { customer: ANNA, ..stated(EventKind::CustomerMessage, Timestamp::now() + Span::hours(0)) },
+        );
+        let body = text_to(ANNA, id);
+        let token = gate.decide(shop(), Endpoint::Messages, &body, Timestamp::now()).unwrap().token;
+        let answer = json!({"messages": [{"id": id}]}).to_string().into_bytes();
+        decided(&gate, gate.submit_settle(token.clone(), 200, answer.clone(), Timestamp::now()).unwrap()).unwrap();
+        decided(&gate, gate.submit_keep("test", token, 200, &answer, body).unwrap()).unwrap();
+        fail(&gate, id, 131_047);
+        let parcel = take(&gate).unwrap();
+        assert_eq!((parcel.kind, said(&parcel)), (ParcelKind::Refused, id.to_owned()));
+        assert_eq!(take(&gate), None, "somebody has it in hand");
+        give_back(&gate, &parcel, fate);
+        assert_eq!(dropped(&gate), lines);
+    }
 }
 
 // ---- Refused after an apparent success
@@ -611,6 +677,7 @@ fn bodies_are_kept_only_where_the_configuration_asks_for_it_and_of_free_form_mes
     assert!(keeps(again, &text_to(ANNA, "hi")));
     assert!(!keeps(again, template));
     assert!(!keeps(again, &text_to(BERT, "denied")));
+    assert!(!keeps(&format!("mode = \"monitor\"\n{again}"), &text_to(ANNA, "hi")), "monitor does nothing instead");
 }
 
 // ---- Free-form where it is free
@@ -680,6 +747,7 @@ fn a_workflow_gets_the_body_of_the_branch_that_the_window_falls_into() {
     assert_eq!(choose(None), (State::Open, false, "text".into()));
     let tomorrow = Timestamp::now() + Span::hours(25);
     assert_eq!(choose(Some(tomorrow)), (State::Closed, true, "template".into()), "told, not sent");
+    assert_eq!(choose(Some(hours_ago(48))), (State::Open, false, "text".into()), "what is over is now");
 }
 
 // ---- Metrics

@@ -74,7 +74,7 @@ impl Job for Told {
 }
 
 fn recorder(store: &Arc<MemoryStore>) -> Recorder {
-    let metrics = Arc::new(Metrics::open(None).unwrap());
+    let metrics = Arc::new(Metrics::open(None));
     Recorder::start(Arc::clone(store) as Arc<dyn Store>, metrics, Span::hours(24 * 35)).unwrap()
 }
 

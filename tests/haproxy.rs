@@ -29,6 +29,7 @@ mod webhooks;
 #[path = "haproxy/workshop.rs"]
 mod workshop;
 
+use scenario::Driver;
 use workshop::*;
 
 const STRANGER: &str = "16505559999";
@@ -340,20 +341,6 @@ fn window_answers_the_loopback_only() {
         ["", "business=1", "customer=16505551234", "business=1&customer=2&customer=3", "business=1&customer=1&at=x"]
     {
         assert_eq!(ask("127.0.0.1", query), "400", "{query}");
-    }
-}
-
-impl scenario::Driver for Gateway {
-    fn customer_writes(&self, customer: &str, at: u64) {
-        self.customer_writes(customer, at);
-    }
-
-    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.sends_text(customer, at)
-    }
-
-    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.sends_template(customer, name, at)
     }
 }
 

@@ -18,6 +18,7 @@ use serde_json::json;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/scenario.rs"]
+#[macro_use]
 mod scenario;
 #[path = "kamailio/sip.rs"]
 mod sip;
@@ -884,19 +885,7 @@ onreply_route[ksr_replied] {
 }
 "#;
 
-impl scenario::Driver for Gateway {
-    fn customer_writes(&self, customer: &str, at: u64) {
-        self.customer_writes(customer, at);
-    }
-
-    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.sends_text(customer, at)
-    }
-
-    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.sends_template(customer, name, at)
-    }
-}
+driver!(Gateway);
 
 #[test]
 fn scenarios_come_out_as_in_every_gateway() {

@@ -8,7 +8,7 @@
 use std::collections::HashSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, ScopedJoinHandle};
@@ -1022,32 +1022,39 @@ fn window_answers_this_host_only_unless_configured() {
 
 // --- the commands -------------------------------------------------------------------------------
 
+/// A running script; dropped, it stops what it started.
+struct Script(Child);
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        stop(&mut self.0);
+    }
+}
+
 #[test]
 fn run_prints_lines_that_work_and_leaves_nothing_behind() {
     require_build();
     let temp = TempDir::new().unwrap();
-    let mut run = Command::new(example("run.sh"))
-        .env("CSW_BUILD", build())
-        .env("TMPDIR", temp.path())
-        .env_remove("GRAPH_URL")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(run.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut script = Command::new(example("run.sh"));
+    script.env("CSW_BUILD", build()).env("TMPDIR", temp.path()).env_remove("GRAPH_URL").stdout(Stdio::piped());
+    let mut run = Script(script.spawn().unwrap());
+    let mut lines = BufReader::new(run.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let printed: Vec<_> = lines.by_ref().take_while(|line| !line.starts_with("Ctrl-C")).collect();
 
     let printed = printed.join("\n").replace("\\\n", "");
     let curls: Vec<_> = printed.lines().filter(|line| line.starts_with("  curl")).collect();
     let outputs: Vec<_> = curls.iter().map(|line| shell(line)).collect();
-    assert_eq!(outputs.len(), 5, "{printed}");
+    assert_eq!(outputs.len(), 7, "{printed}");
     assert!(outputs[0].contains("\"webhook\":200"), "{}", outputs[0]);
     assert!(outputs[1].contains("X-CSW-Reason: window_open"), "{}", outputs[1]);
     assert!(outputs[2].contains("131047"), "{}", outputs[2]);
     assert!(outputs[3].contains("X-CSW-Reason: template"), "{}", outputs[3]);
-    assert!(outputs[4].contains("\"state\":\"open\""), "{}", outputs[4]);
+    assert!(outputs[4].contains("X-CSW-Branch: open"), "{}", outputs[4]);
+    assert!(outputs[5].contains("\"state\":\"open\""), "{}", outputs[5]);
+    assert!(outputs[6].contains("csw_decisions_total"), "{}", outputs[6]);
 
-    shell(&format!("kill -INT {}", run.id()));
-    assert!(run.wait().unwrap().success());
+    shell(&format!("kill -INT {}", run.0.id()));
+    assert!(run.0.wait().unwrap().success());
     let left: Vec<_> = fs::read_dir(temp.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }

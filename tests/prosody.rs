@@ -16,6 +16,7 @@ use serde_json::json;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/scenario.rs"]
+#[macro_use]
 mod scenario;
 #[path = "prosody/stream.rs"]
 mod stream;
@@ -927,19 +928,7 @@ fn configuration_of_the_readme_works() {
     assert_eq!(stage.sends_text(CUSTOMER, 0), answer("allow", "window_open"));
 }
 
-impl scenario::Driver for Stage {
-    fn customer_writes(&self, customer: &str, at: u64) {
-        self.customer_writes(customer, at);
-    }
-
-    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.sends_text(customer, at)
-    }
-
-    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.sends_template(customer, name, at)
-    }
-}
+driver!(Stage);
 
 #[test]
 fn scenarios_come_out_as_in_every_gateway() {

@@ -136,9 +136,9 @@ function _M.log_line(send, action)
   local decision = action.decision or NOTHING
   local window = decision.window or NOTHING
 
-  return '{"at":' .. _M.json_number(send.at or now() * 1000)
+  return '{"at":' .. _M.json_number(decision.at or send.at or now() * 1000)
     .. ',"gateway":' .. word(send.gateway)
-    .. ',"business":' .. text(send.business)
+    .. ',"business":' .. text(decision.business or send.business)
     .. ',"customer":' .. text(decision.customer)
     .. ',"verdict":' .. word(action.verdict)
     .. ',"reason":' .. word(action.reason)
@@ -154,7 +154,26 @@ function _M.log_line(send, action)
     .. ',"currency":' .. word(decision.currency)
     .. ',"instead":' .. text(action.instead)
     .. ',"passed_over":' .. text(action.passed_over)
-    .. ',"fault":' .. text(action.fault) .. "}"
+    .. ',"fault":' .. text(action.fault or action.mistake) .. "}"
+end
+
+
+--- What became of a message that was handed out, as one line of JSON. Nothing in it names a customer.
+---@param gateway string
+---@param parcel csw.Parcel
+---@param fate string
+---@param why string?
+---@param instead string?
+---@return string
+function _M.parcel_line(gateway, parcel, fate, why, instead)
+  return '{"at":' .. _M.json_number(now() * 1000)
+    .. ',"gateway":' .. word(gateway)
+    .. ',"business":' .. word(parcel.business)
+    .. ',"parcel":' .. word(parcel.kind)
+    .. ',"id":' .. _M.json_number(parcel.id)
+    .. ',"fate":' .. word(fate)
+    .. ',"instead":' .. text(instead)
+    .. ',"why":' .. text(why) .. "}"
 end
 
 

@@ -153,6 +153,7 @@ enum csw_unfit {
   CSW_UNFIT_NO_PHONE_NUMBER = 7,
   CSW_UNFIT_TOO_LARGE = 8,
   CSW_UNFIT_DENIED = 9,
+  CSW_UNFIT_ACCOUNT_UNKNOWN = 10,
 };
 enum csw_parcel_kind {
   CSW_PARCEL_KIND_PARKED = 1,
@@ -199,6 +200,8 @@ typedef struct csw_decision {
   int32_t keep;
   int32_t reserved;
   uint32_t token_length;
+  int64_t at;
+  uint64_t business;
   struct csw_window window;
   char amount[40];
   char lowest[40];
@@ -266,6 +269,8 @@ typedef struct csw_parcel {
   uint32_t dropped;
   uint64_t id;
   uint64_t business;
+  int64_t in_hand_until;
+  char gateway[40];
   char customer[144];
 } csw_parcel;
 typedef struct csw_choice {

@@ -16,7 +16,6 @@ local header = answers.header
 local headers_of = answers.headers_of
 local json_number = answers.json_number
 local json_string = answers.json_string
-local log_line = answers.log_line
 local platform_error = answers.platform_error
 
 
@@ -24,6 +23,8 @@ local CLOSED = {
   code = 131047,
   message = "Re-engagement message",
 }
+
+local UNAVAILABLE = { code = 131016, message = "Service unavailable" }
 
 local NO_TEMPLATE = {
   code = 132001,
@@ -72,8 +73,20 @@ local DENIALS = {
   },
 }
 
--- The platform's codes for what may be sent a little later (Meta, Error codes: throttling).
-local LATER = { [4] = true, [80007] = true, [130429] = true, [131048] = true, [131056] = true }
+-- The platform's codes for what may be sent later: see is_for_later.
+local LATER = {
+  [0] = true, [3] = true, [4] = true, [10] = true, [190] = true, [368] = true, [80007] = true, [130429] = true,
+  [131005] = true, [131031] = true, [131042] = true, [131048] = true, [131056] = true, [133010] = true,
+}
+
+-- What the older platform says where the newer one says 131047.
+local OLDER_CLOSED_CODE = 470
+
+-- Denials of the guard that have nothing to do with the customer.
+local LATER_REASONS = { fault_closed = true, number_not_enabled = true }
+
+-- Each is some seconds.
+local MOST_WAITS = 6
 
 local DRAIN_FOR = 10 -- seconds
 
@@ -169,6 +182,12 @@ function STEPS.park(gate, send, step, action, hands)
 
   local state, result
   state, result = hands.await(ticket)
+  if state == "timeout" then
+    -- It may be parked or not: nothing else is tried, or the customer might get it twice.
+    platform_error(action, 503, UNAVAILABLE, "It is not known whether the message was parked. Try again later.")
+    return true
+  end
+
   if state ~= "done" then
     return false, result or state
   end
@@ -211,44 +230,100 @@ function _M.run(gate, send, action, hands)
 end
 
 
--- What became of a parked message, by the answer to its send. The guard's own word comes first; where nobody can tell
--- whether the platform has it, it is given up, since a message must not go out twice.
+-- Codes after which the message may be sent once what is wrong has been mended (Meta, Error codes): throttling, an
+-- expired token or a missing permission, an account or number that is locked, not registered, or not paid for.
+local function is_for_later(status, code)
+  return status == 429 or status == 401 or status == 403 or LATER[code] or code and code >= 200 and code < 300
+end
+
+
+-- What became of a message, by the answer to its send, and why. What the guard has not seen cannot have gone out; where
+-- nobody can tell whether the platform has it, it is given up, since a message must not go out twice.
 local function fate_of(status, headers, body)
   if not status then
-    return "lost"
+    return "lost", body or "no answer came"
   end
 
   if status >= 200 and status <= 299 then
     return "sent"
   end
 
-  if headers["x-csw-verdict"] == "deny" then
-    return headers["x-csw-reason"] == "fault_closed" and "later" or "closed"
+  if headers["x-csw-reached"] == "no" then
+    return "later", headers["x-csw-why"] or "the platform was not reached"
+  end
+
+  local verdict, reason = headers["x-csw-verdict"], headers["x-csw-reason"]
+  if not verdict then
+    return "later", "answered " .. status .. " by something else than the guard: is the gateway's own address right?"
+  end
+
+  if verdict == "deny" then
+    return LATER_REASONS[reason] and "later" or "closed", reason
   end
 
   local code = tonumber(match(body or "", '"code"%s*:%s*(%d+)'))
-  if status == 429 or LATER[code] or headers["x-csw-reached"] == "no" then
-    return "later"
+  local why = "the platform answered " .. status .. (code and ", code " .. code or "")
+  if code == CLOSED.code or code == OLDER_CLOSED_CODE then
+    return "closed", why
   end
 
-  return status < 500 and "refused" or "lost"
+  if is_for_later(status, code) then
+    return "later", why
+  end
+
+  return status < 500 and "refused" or "lost", why
 end
 
 
--- Runs the closed branch for a message that the platform took and then refused.
+-- For a message that the platform took and then refused: sends it once more where the customer has written since, else
+-- runs the closed branch.
 local function again(gate, send, hands)
+  local settings = gate:settings(send.business)
+  local decision, message = gate:decide(send.business, send.body, send.at)
+  if not decision then
+    return "later", message
+  end
+
+  if settings.mode ~= "enforce" then
+    return "refused", "the number's mode is " .. settings.mode
+  end
+
+  if decision.verdict == "allow" then
+    send.parked = true
+    return fate_of(hands.send(send, settings.token_file))
+  end
+
   hands = { forwards = true, await = hands.await, channel = hands.channel, send = hands.send }
-  local action = { reason = "refused_by_platform", verdict = "deny", headers = {}, decision = {} }
+  local action = { reason = "refused_by_platform", verdict = "deny", headers = {}, decision = decision }
   _M.run(gate, send, action, hands)
   if action.forward then
     local template = { gateway = send.gateway, business = send.business, body = action.forward, at = send.at,
       endpoint = "messages" }
-    return fate_of(hands.send(template, gate:settings(send.business).token_file)), action
+    local fate, why = fate_of(hands.send(template, settings.token_file))
+    return fate, why, action.instead
   end
 
-  return action.instead and "sent" or "refused", action
+  return action.instead and "sent" or "refused", action.passed_over, action.instead
 end
 
+
+-- Waits for as long as a ticket lives: what was taken is to be sent, and what was sent to be told.
+local function settled(hands, ticket)
+  local state
+  for _ = 1, MOST_WAITS do
+    state = hands.await(ticket)
+    if state ~= "timeout" then
+      break
+    end
+  end
+
+  return state == "done"
+end
+
+
+---@class csw.Drained
+---@field line string      what became of a message, as one line of JSON
+---@field trouble boolean  somebody should look at it
 
 --- Takes up what there is to do outside of requests: sends what was parked and may go out now, in order; sends the
 --- nudges of new backlogs; and runs the closed branch for messages that the platform refused afterwards. For a task of
@@ -259,41 +334,54 @@ end
 ---@param hands csw.Hands  with `await` and `send`
 ---@param at integer?      Unix ms; nil is the wall clock
 ---@return integer sent    how many messages went out
----@return string[] log    a line of JSON for each message that was taken up
+---@return csw.Drained[] log
 function _M.drain(gate, gateway, hands, at)
   local sent, log = 0, {}
   local deadline = now() + DRAIN_FOR
   while now() < deadline do
     local ticket = gate:submit_take(gateway, at)
-    local parcel = ticket and hands.await(ticket) == "done" and gate:parcel(ticket)
-    if not parcel then
+    if not ticket or not settled(hands, ticket) then
       break
     end
 
-    local send = {
-      gateway = gateway,
-      business = parcel.business,
-      body = parcel.body,
-      at = at,
-      endpoint = "messages",
-      parked = parcel.kind == "parked",
-    }
-    local fate
-    if parcel.kind == "refused" then
-      local action
-      fate, action = again(gate, send, hands)
-      log[#log + 1] = log_line(send, action)
+    local parcel = gate:parcel(ticket)
+    if not parcel then
+      -- So much may have been looked through in vain that the rest is for the next time.
+      if not gate:due(gateway) then
+        break
+      end
 
     else
-      fate = fate_of(hands.send(send, gate:settings(parcel.business).token_file))
-      log[#log + 1] = format('{"gateway":"%s","business":"%s","parcel":"%s","id":%s,"fate":"%s"}', gateway,
-        parcel.business, parcel.kind, json_number(parcel.id), fate)
-    end
+      local send = {
+        gateway = gateway,
+        business = parcel.business,
+        body = parcel.body,
+        at = at,
+        endpoint = "messages",
+        parked = parcel.kind == "parked",
+      }
+      local ok, fate, why, instead
+      if parcel.kind == "refused" then
+        ok, fate, why, instead = pcall(again, gate, send, hands)
 
-    sent = sent + (fate == "sent" and 1 or 0)
-    ticket = gate:submit_return(parcel, fate)
-    if not ticket or hands.await(ticket) ~= "done" then
-      break
+      else
+        ok, fate, why = pcall(function()
+          return fate_of(hands.send(send, gate:settings(parcel.business).token_file))
+        end)
+      end
+      if not ok then
+        fate, why = "lost", tostring(fate)
+      end
+
+      sent = sent + (fate == "sent" and 1 or 0)
+      log[#log + 1] = {
+        line = answers.parcel_line(gateway, parcel, fate, why, instead),
+        trouble = fate == "later" or fate == "lost" or fate == "refused",
+      }
+      ticket = gate:submit_return(parcel, fate)
+      if not ticket or not settled(hands, ticket) then
+        break
+      end
     end
   end
 

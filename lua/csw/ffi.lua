@@ -164,6 +164,8 @@ local function decision_table(from)
     currency = text_or_nil(from.currency),
     market = text_or_nil(from.market),
     no_amount = NO_AMOUNTS[from.no_amount] or nil,
+    at = tonumber(from.at),
+    business = id(from.business),
     prefer_free = from.prefer_free ~= 0,
     keep = from.keep ~= 0,
     customer = text_or_nil(from.customer),
@@ -389,6 +391,8 @@ function Core:parcel(ticket)
     id = tonumber(parcel.id),
     business = id(parcel.business),
     customer = ffi_string(parcel.customer),
+    gateway = ffi_string(parcel.gateway),
+    in_hand_until = tonumber(parcel.in_hand_until),
     waiting = parcel.waiting,
     dropped = parcel.dropped,
     body = length > 0 and ffi_string(room, length) or nil,
@@ -397,12 +401,15 @@ end
 
 
 function Core:submit_return(back, fate)
-  local customer = text(back.customer, "parcel.customer")
+  local customer, gateway = text(back.customer, "parcel.customer"), text(back.gateway, "parcel.gateway")
   parcel.kind = word_number(PARCEL_KIND_NUMBERS, back.kind, "parcel.kind")
   parcel.id = back.id
+  parcel.in_hand_until = moment(back.in_hand_until)
   parcel.business = number_of(text(back.business, "parcel.business"))
-  ffi.fill(parcel.customer, ffi_sizeof(parcel.customer))
-  ffi.copy(parcel.customer, customer, math.min(#customer, ffi_sizeof(parcel.customer) - 1))
+  for name, value in pairs({ customer = customer, gateway = gateway }) do
+    ffi.fill(parcel[name], ffi_sizeof(parcel[name]))
+    ffi.copy(parcel[name], value, math.min(#value, ffi_sizeof(parcel[name]) - 1))
+  end
   return submitted(C.csw_submit_return(self.gate, parcel, word_number(FATE_NUMBERS, fate, "fate"), ticket_out, err))
 end
 

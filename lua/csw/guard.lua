@@ -103,6 +103,7 @@ function _M.undecided(gate, send, message, code, fail)
   if status then
     action = { verdict = "deny", reason = code, headers = { ["X-CSW-Verdict"] = "deny" } }
     platform_error(action, status, UNREADABLE, message)
+    action.mistake = message
 
   else
     local pass = fail_mode(gate, send.business, fail) == "open"

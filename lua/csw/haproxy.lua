@@ -425,10 +425,10 @@ local function background()
     local due
     ok, due = pcall(gate.due, gate, "haproxy")
     if ok and due then
-      local lines
-      ok, due, lines = pcall(closed.drain, gate, "haproxy", forwarding)
-      for _, line in ipairs(ok and lines or {}) do
-        core.log(core.info, line)
+      local drained
+      ok, due, drained = pcall(closed.drain, gate, "haproxy", forwarding)
+      for _, told in ipairs(ok and drained or {}) do
+        core.log(told.trouble and core.err or core.info, told.line)
       end
     end
     if not ok then

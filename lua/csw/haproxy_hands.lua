@@ -122,7 +122,7 @@ function _M.of(gate, own)
     if token_file then
       local token, message = first_line(token_file)
       if not token then
-        return 503, { ["x-csw-reached"] = "no" }, message
+        return 503, { ["x-csw-reached"] = "no", ["x-csw-why"] = "token_file: " .. (message or "it is empty") }, message
       end
       headers["authorization"] = "Bearer " .. token
     end

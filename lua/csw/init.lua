@@ -50,6 +50,8 @@ end
 ---@field currency string? that the number is billed in
 ---@field market string? the customer's
 ---@field no_amount string? why a billable send has no amount
+---@field at integer for which moment
+---@field business string the phone number id
 ---@field prefer_free boolean a billable template whose text could go out free-form for nothing
 ---@field keep boolean give the body to submit_keep once the platform has accepted it
 ---@field customer string? redacted, for logs
@@ -73,6 +75,8 @@ end
 ---@field id integer
 ---@field business string
 ---@field customer string not for logs
+---@field gateway string
+---@field in_hand_until integer
 ---@field waiting integer how many messages of the customer wait, this one among them
 ---@field dropped integer how many were given up for it
 ---@field body string? what to send

@@ -221,7 +221,7 @@ local function drain_when_due(premature)
     drains = drains + 1
     local status, _, cause = at_hand.drain(options.loopback)
     drains = drains - 1
-    message = status ~= 200 and (cause or status)
+    message = status ~= 200 and (status ~= 503 and status and "location /csw/drain answered " .. status or cause)
   end
   if message then
     log(ERR, "parked messages cannot be sent: ", message)
@@ -229,10 +229,15 @@ local function drain_when_due(premature)
 end
 
 
+local function is_of_this_host()
+  local address = ngx.var.remote_addr
+  return find(address, "^127%.") or address == "::1" or find(address, "^unix:")
+end
+
+
 -- Whether the request comes from this host, or may come from elsewhere.
 local function is_local()
-  local address = ngx.var.remote_addr
-  return not options.loopback_only or find(address, "^127%.") or address == "::1" or find(address, "^unix:")
+  return not options.loopback_only or is_of_this_host()
 end
 
 
@@ -417,7 +422,7 @@ function _M.send()
     ngx.req.set_body_data(action.forward)
     gate:submit_settle(action.stopped, ngx.HTTP_BAD_REQUEST, "", send.at)
   end
-  ngx.ctx.csw_response = { body = action.keep and body or nil }
+  ngx.ctx.csw_response = { body = action.keep and hands.send and body or nil }
 end
 
 
@@ -449,7 +454,7 @@ function _M.branch()
   ngx.req.clear_header("Content-Encoding")
   ngx.req.set_header("X-CSW-Branch", choice.branch)
   ngx.req.set_body_data(choice.body)
-  return ngx.exec(match(ngx.var.uri, "^(.*)/csw/branch$") .. "/" .. choice.business .. "/messages")
+  return ngx.exec(match(ngx.var.uri, "^(.*)/csw/branch$") .. "/" .. choice.business .. "/messages", ngx.var.args)
 end
 
 
@@ -470,6 +475,7 @@ function _M.response_headers()
   ngx.header["X-CSW-Branch"] = ngx.ctx.csw_branch
 
   -- Whoever sends by itself wants to know: what never reached the platform may be sent again.
+  ngx.header["X-CSW-Reached"] = nil
   if ngx.status >= 500 and var.upstream_status and not find(var.upstream_connect_time or "", "%d") then
     ngx.header["X-CSW-Reached"] = "no"
   end
@@ -517,14 +523,23 @@ end
 
 --- For `content_by_lua` of `/csw/drain`, which this server asks by itself once a second while there is something to do.
 function _M.drain()
-  if not is_local() or not current_gate() then
+  if not is_of_this_host() then
     return ngx.exit(ngx.HTTP_FORBIDDEN)
   end
 
-  local sent, log_lines = closed.drain(gate, "nginx", hands, request_time())
-  for _, line in ipairs(log_lines) do
-    log_apart(NOTICE, line)
+  if not current_gate() or not hands.send then
+    return ngx.exit(ngx.HTTP_SERVICE_UNAVAILABLE)
   end
+
+  local sent, drained = closed.drain(gate, "nginx", hands, request_time())
+  local lines = {}
+  for index, message in ipairs(drained) do
+    lines[index] = message.line
+    if message.trouble then
+      log_apart(ERR, "a message that waited: ", message.line)
+    end
+  end
+  ngx.var.csw_log = concat(lines, "\n")
 
   return answer({ status = 200, headers = { ["Content-Type"] = "application/json" }, body = '{"sent":' .. sent .. "}" })
 end

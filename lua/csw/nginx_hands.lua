@@ -92,7 +92,7 @@ local function request(address, path, lines, body, timeout)
   socket:settimeouts(CONNECT_TIMEOUT, SEND_TIMEOUT, timeout)
   local ok, message = socket:connect(host, tonumber(port))
   if not ok then
-    return 503, { ["x-csw-reached"] = "no" }, message
+    return 503, { ["x-csw-reached"] = "no", ["x-csw-why"] = address .. ": " .. message }, message
   end
 
   lines[#lines + 1] = format("Host: %s:%s", host, port)
@@ -129,7 +129,7 @@ function _M.send(address, send, token_file)
   local lines = { "Content-Type: application/json" }
   local token, message = token_of(token_file)
   if message then
-    return 503, { ["x-csw-reached"] = "no" }, "token_file: " .. message
+    return 503, { ["x-csw-reached"] = "no", ["x-csw-why"] = "token_file: " .. message }, message
   end
 
   if token then

@@ -10,6 +10,8 @@ use crate::gate::parking::{Fate, Parcel, ParcelKind};
 use crate::gate::recorder::Ticket;
 use crate::gate::{Checked, Chosen, Does, Instead};
 use crate::party::{Business, Customer};
+use crate::store::codec::Body;
+use crate::time::Timestamp;
 
 /// What a step of the closed branch makes of a denied send. Set size before the call.
 #[repr(C)]
@@ -51,6 +53,10 @@ pub struct csw_parcel {
     pub id: u64,
     /// The business's phone number id as a number.
     pub business: u64,
+    /// Until when who took it has it in hand; Unix ms.
+    pub in_hand_until: i64,
+    /// The kind of gateway that it is for.
+    pub gateway: [c_char; 40],
     /// The customer: a phone number, a user id, or `group:<id>`. Not for logs.
     pub customer: [c_char; 144],
 }
@@ -262,9 +268,18 @@ pub unsafe extern "C" fn csw_submit_return(
                 |name: &str, number: i32| Error::invalid(format!("{name} is {number}, which is none of its values"));
             let kind = ParcelKind::from_number(parcel.kind).ok_or_else(|| none("parcel->kind", parcel.kind))?;
             let fate = Fate::from_number(fate).ok_or_else(|| none("fate", fate))?;
-            let customer = Customer::parse(&boundary::array(&parcel.customer)?)?;
-            let business = Business::from_number(parcel.business);
-            submitted(ticket, || gate.submit_return(kind, business, customer, parcel.id, fate))
+            let parcel = Parcel {
+                kind,
+                id: parcel.id,
+                business: Business::from_number(parcel.business),
+                customer: Customer::parse(&boundary::array(&parcel.customer)?)?,
+                gateway: boundary::array(&parcel.gateway)?,
+                in_hand_until: Timestamp::from_millis(parcel.in_hand_until),
+                waiting: 0,
+                dropped: 0,
+                body: Body::default(),
+            };
+            submitted(ticket, || gate.submit_return(parcel, fate))
         })
     }
 }
@@ -390,7 +405,8 @@ impl csw_parcel {
     fn of(parcel: Option<&Parcel>) -> Self {
         let size = size_of::<Self>() as u32;
         match parcel {
-            None => csw_parcel { size, kind: 0, waiting: 0, dropped: 0, id: 0, business: 0, customer: [0; 144] },
+            // SAFETY: the struct is valid for all-zero bytes (Sized32).
+            None => csw_parcel { size, ..unsafe { std::mem::zeroed() } },
             Some(parcel) => csw_parcel {
                 size,
                 kind: parcel.kind as i32,
@@ -398,6 +414,8 @@ impl csw_parcel {
                 dropped: parcel.dropped,
                 id: parcel.id,
                 business: parcel.business.number(),
+                in_hand_until: parcel.in_hand_until.millis(),
+                gateway: text(&parcel.gateway),
                 customer: text(&parcel.customer.written()),
             },
         }

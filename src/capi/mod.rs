@@ -38,7 +38,8 @@ pub const CSW_ENDPOINT_MARKETING_MESSAGES: i32 = 1;
 ///
 /// Methods: csw_open, csw_open_text, csw_check, csw_decide, csw_record, csw_ingest, csw_settle, csw_submit_record, csw_submit_ingest,
 /// csw_submit_settle, csw_poll, csw_wait, csw_flush, csw_event_fd, csw_report, csw_handshake, csw_settings_of, csw_instead_of,
-/// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_close.
+/// csw_submit_park, csw_submit_take, csw_submit_return, csw_submit_keep, csw_parcel_of, csw_due, csw_choose, csw_metrics, csw_forget,
+/// csw_submit_report, csw_report_rows, csw_submit_expiring, csw_expiring_rows, csw_submit_forget, csw_close.
 pub struct csw_gate {
     _opaque: [u8; 0],
 }

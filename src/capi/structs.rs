@@ -85,6 +85,10 @@ pub struct csw_decision {
     pub reserved: i32,
     /// How many bytes of token are used.
     pub token_length: u32,
+    /// For which moment it was decided; Unix ms.
+    pub at: i64,
+    /// The business's phone number id as a number, also where the send named another number that stands for it.
+    pub business: u64,
     /// The customer's window.
     pub window: csw_window,
     /// What it would cost by what is known now, as an exact decimal in currency; empty for none.
@@ -303,7 +307,7 @@ impl csw_window {
 
 impl csw_decision {
     pub(super) fn of(decided: &Decided, window: csw_window) -> Result<Self> {
-        let Decided { decision, customer, keep, token } = decided;
+        let Decided { decision, business, at, customer, keep, token } = decided;
         let bytes = token.to_bytes()?;
         let mut token = [0; Token::MAX];
         let room = token.get_mut(..bytes.len()).ok_or_else(|| Error::new(Code::Internal, "the token is too long"))?;
@@ -327,6 +331,8 @@ impl csw_decision {
             keep: i32::from(*keep),
             reserved: 0,
             token_length: bytes.len() as u32,
+            at: at.millis(),
+            business: business.number(),
             window,
             amount: written(cost.amount),
             lowest: written(cost.lowest),

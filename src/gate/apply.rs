@@ -266,6 +266,8 @@ impl Applying<'_, '_> {
 pub struct Sweep {
     messages: Vec<u8>,
     kept: Vec<u8>,
+    parked: Vec<u8>,
+    due: Vec<u8>,
 }
 
 /// The bodies of accepted sends are given up after this time: the platform's word comes within minutes, or never.
@@ -286,6 +288,13 @@ impl Sweep {
         for key in old(records, Table::Kept, &mut self.kept, now - KEPT_FOR, entries)? {
             records.0.delete(Table::Kept, &key)?;
         }
+        // What no gateway has fetched long after its time: its kind is not run here any more.
+        for key in old(records, Table::Parked, &mut self.parked, now - KEPT_FOR, entries)? {
+            records.0.delete(Table::Parked, &key)?;
+        }
+        for key in old(records, Table::Due, &mut self.due, now - KEPT_FOR, entries)? {
+            records.0.delete(Table::Due, &key)?;
+        }
         Ok(())
     }
 }
@@ -305,7 +314,8 @@ fn old(
             return Ok(false);
         }
         looked_at += 1;
-        if codec::recorded_at(table, value)? < older_than {
+        let written = if table == Table::Due { codec::due_of(key).0 } else { codec::recorded_at(table, value)? };
+        if written < older_than {
             old.push(key.to_vec());
         }
         Ok(true)

@@ -2,8 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::parking::{self, BODY_MAX, Fate, Parcel, ParcelKind};
+use super::parking::{self, BODY_MAX, Fate, Parcel};
 use super::recorder::{Outcome, Report, Ticket};
 use super::{Applying, Decided, Gate, Token, catalogue, jobs};
 use crate::error::{Code, Error, Result};
@@ -16,6 +17,9 @@ use crate::store::{Records, RecordsMut};
 use crate::time::Timestamp;
 use crate::wire::instead as compose;
 use crate::wire::send::{self, Endpoint};
+
+/// A message that could not be parked for so long is not parked any more: the gateway has answered by then, and may be asked again.
+const PARK_WITHIN: Duration = Duration::from_secs(4);
 
 /// What a step of the closed branch makes of a denied send.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +105,13 @@ impl Gate {
             Ok(body) => body,
             Err(unfit) => return Ok(Err(unfit)),
         };
-        let standing = self.read(|records| catalogue::standing(records, &self.config, business, &step.template))?;
+        let (account, standing) = self.read(|records| {
+            let account = catalogue::account(records, &self.config, business)?;
+            Ok((account, catalogue::standing(records, &self.config, business, &step.template)?))
+        })?;
+        if account.is_none() {
+            return Ok(Err(Unfit::AccountUnknown));
+        }
         let decided = Box::new(self.forecast(business, Endpoint::Messages, &body, at)?);
         Ok(admits(step, standing, &decided.decision).map(|()| Does::Template { body, decided }))
     }
@@ -143,14 +153,18 @@ impl Gate {
         let customer =
             outgoing.customer.ok_or_else(|| Error::new(Code::Body, "the body names nobody to park it for"))?;
         let sending = Sending::new(outgoing.class, Category::Service);
-        self.running()?.metrics.parked();
-        let (config, body) = (Arc::clone(&self.config), Body(body));
+        let (config, body, submitted) = (Arc::clone(&self.config), Body(body), Instant::now());
         self.submit(jobs::Work::carrying(body.0.len(), move |records: &mut RecordsMut<'_>, now| {
+            // Whoever asked has been told by now that it is not parked.
+            if submitted.elapsed() > PARK_WITHIN {
+                return Err(Error::new(Code::Timeout, "the message was not parked in time, and is not parked"));
+            }
             let business = records.read().canonical(config.canonical(business))?;
             let policy = config.policy(business);
             let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
             let (gateway, sending, body) = (gateway.clone(), sending.clone(), body.clone());
-            let message = Parked { parked_at: now, in_hand_until: None, is_woken: false, gateway, sending, body };
+            let expires_at = now + config.parking.keep;
+            let message = Parked { expires_at, in_hand_until: None, is_woken: false, gateway, sending, body };
             let parcel = applying.park(business, &customer, message, &config.parking)?;
             Ok(Report { events: 1, parcel: Some(Arc::new(parcel)), ..Report::default() })
         }))
@@ -173,22 +187,13 @@ impl Gate {
     ///
     /// # Errors
     /// `Busy`, or `Store`, `Format`, `Forked` when the store cannot be opened.
-    pub fn submit_return(
-        &self,
-        kind: ParcelKind,
-        business: Business,
-        customer: Customer,
-        id: u64,
-        fate: Fate,
-    ) -> Result<Ticket> {
+    pub fn submit_return(&self, parcel: Parcel, fate: Fate) -> Result<Ticket> {
         self.running()?.metrics.given_back(fate);
         let config = Arc::clone(&self.config);
         self.submit(jobs::Work::new(move |records: &mut RecordsMut<'_>, now| {
-            if kind == ParcelKind::Parked {
-                let policy = config.policy(business);
-                let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
-                applying.give_back(business, &customer, id, fate, &config.parking)?;
-            }
+            let policy = config.policy(parcel.business);
+            let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
+            applying.give_back(&parcel, fate)?;
             Ok(Report { events: 1, ..Report::default() })
         }))
     }
@@ -251,11 +256,12 @@ impl Gate {
     /// `Body`, naming the key at fault, or `TooLarge`; `Store`, `Format` or `Forked`.
     pub fn choose(&self, request: &[u8], now: Timestamp) -> Result<Chosen> {
         let branches = compose::branches(request)?;
-        let at = branches.at.unwrap_or(now);
-        let branch = self.check(branches.business, &branches.customer, at)?.branch;
+        // What was asked for a time that is over is asked for now.
+        let at = branches.at.unwrap_or(now).max(now);
+        let business = self.read(|records| self.canonical(records, branches.business))?;
+        let branch = self.check(business, &branches.customer, at)?.branch;
         let body = if branch == State::Open { branches.open } else { branches.closed };
-        let is_forecast = branches.at.is_some_and(|at| at > now);
-        Ok(Chosen { business: branches.business, branch, is_forecast, body })
+        Ok(Chosen { business, branch, is_forecast: at > now, body })
     }
 }
 

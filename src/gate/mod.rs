@@ -17,7 +17,6 @@ pub mod reconcile;
 pub mod recorder;
 pub mod report;
 mod running;
-mod shared;
 pub mod timeline;
 
 use std::path::{Path, PathBuf};
@@ -96,6 +95,10 @@ pub struct Settings {
 pub struct Decided {
     /// The answer.
     pub decision: Decision,
+    /// The number, by its phone number id.
+    pub business: Business,
+    /// For which moment.
+    pub at: Timestamp,
     /// To whom it goes, if it names anybody; for logs by its `Debug` alone.
     pub customer: Option<Customer>,
     /// Whether its body is to be given to [`Gate::submit_keep`] once the platform has accepted it.
@@ -181,10 +184,11 @@ impl Gate {
             let meter = rates::meter(records, policy, business, &outgoing, category.0, country, at)?;
             let decision = decision::decide(policy, &contact, &outgoing, standing, category, &meter, at);
             let keep = self.config.again
+                && policy.mode == Mode::Enforce
                 && decision.verdict == Verdict::Allow
                 && matches!(decision.class, Class::FreeForm | Class::Unknown);
             let token = Token::new(business, &outgoing, &decision, at);
-            Ok(Decided { decision, customer: outgoing.customer, keep, token })
+            Ok(Decided { decision, business, at, customer: outgoing.customer, keep, token })
         })
     }
 

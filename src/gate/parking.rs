@@ -13,13 +13,14 @@ use crate::gate::apply::Applying;
 use crate::gate::config::Config;
 use crate::party::{Business, Customer};
 use crate::rules::closed::Parking;
-use crate::rules::event::says_window_closed;
+use crate::rules::event::{Category, Class, Sending, says_window_closed};
 use crate::rules::ledger::{Line, LineKind, Posting};
 use crate::rules::window::State;
 use crate::store::codec::{self, Body, Due, DueWhat, IdHash, Kept, Parked};
 use crate::store::{Found, RecordsMut};
 use crate::time::{Span, Timestamp};
 use crate::wire::instead;
+use crate::wire::send::{self, Endpoint};
 
 /// The largest body that is kept: a text has up to 4096 characters, an interactive message some kilobytes.
 pub const BODY_MAX: usize = 64 << 10;
@@ -30,7 +31,7 @@ const AGAIN_AFTER: Span = Span::millis(30_000);
 /// How much is looked through for something to hand out in one transaction.
 const LOOKED_THROUGH: usize = 256;
 
-/// What a [`Parcel`] is.
+/// What a message or send that is handed out is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[repr(i32)]
 pub enum ParcelKind {
@@ -45,7 +46,7 @@ pub enum ParcelKind {
 
 words!(ParcelKind { Parked = "parked", Nudge = "nudge", Refused = "refused" });
 
-/// What became of a [`Parcel`].
+/// What became of a message or send that was handed out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(i32)]
 pub enum Fate {
@@ -74,6 +75,10 @@ pub struct Parcel {
     pub business: Business,
     /// The customer.
     pub customer: Customer,
+    /// The kind of gateway that it is for.
+    pub gateway: String,
+    /// Until when who took it has it in hand.
+    pub in_hand_until: Timestamp,
     /// How many messages of the customer wait now, this one among them.
     pub waiting: u32,
     /// How many were given up for it.
@@ -95,24 +100,13 @@ pub fn take(
 ) -> Result<Option<Arc<Parcel>>> {
     for _ in 0..LOOKED_THROUGH {
         let Some((key, due)) = records.read().first_due(gateway)? else { break };
-        let (from, id) = codec::due_of(&key);
-        if from > now {
+        if codec::due_of(&key).0 > now {
             break;
         }
         records.delete_due(&key)?;
-        let Due { business, customer, what } = due;
-        let policy = config.policy(business);
+        let policy = config.policy(due.business);
         let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
-        let found = applying.named(business, &customer)?;
-        let is_open = applying.is_open(&found, at);
-        let parcel = |kind, body| Parcel { kind, id, business, customer, waiting: 0, dropped: 0, body };
-        let handed = match what {
-            DueWhat::Backlog => applying.next_of(business, &found, gateway, &config.parking, is_open)?,
-            // Who has written meanwhile need not be asked to.
-            DueWhat::Nudge(body) => Some(parcel(ParcelKind::Nudge, body)).filter(|_| !is_open),
-            DueWhat::Refused(body) => Some(parcel(ParcelKind::Refused, body)),
-        };
-        if let Some(parcel) = handed {
+        if let Some(parcel) = applying.hand_out(gateway, codec::due_of(&key).1, due, at)? {
             return Ok(Some(Arc::new(parcel)));
         }
     }
@@ -120,6 +114,41 @@ pub fn take(
 }
 
 impl Applying<'_, '_> {
+    /// What is due, as a parcel, where it is still to be done.
+    fn hand_out(&mut self, gateway: &str, id: u64, due: Due, at: Timestamp) -> Result<Option<Parcel>> {
+        let Due { business, customer, in_hand, what } = due;
+        let found = self.named(business, &customer)?;
+        let is_open = self.is_open(&found, at);
+        let (kind, body) = match &what {
+            DueWhat::Backlog => return self.next_of(business, &found, gateway, is_open),
+            // Who has written meanwhile need not be asked to.
+            DueWhat::Nudge(_) if is_open => return Ok(None),
+            DueWhat::Nudge(body) => (ParcelKind::Nudge, body.clone()),
+            DueWhat::Refused(body) => (ParcelKind::Refused, body.clone()),
+        };
+        if in_hand || !self.is_for(business, &found, &body)? {
+            if kind == ParcelKind::Refused {
+                let sending = Sending::new(Class::FreeForm, Category::Service);
+                self.book_dropped(business, &found, &sending)?;
+            }
+            return Ok(None);
+        }
+        let in_hand_until = self.now + IN_HAND;
+        let due = Due { business, customer: found.customer, in_hand: true, what };
+        self.records.put_due(&codec::due_key(gateway, in_hand_until, id), &due)?;
+        let (customer, gateway) = (found.customer, gateway.to_owned());
+        Ok(Some(Parcel { kind, id, business, customer, gateway, in_hand_until, waiting: 0, dropped: 0, body }))
+    }
+
+    /// Whether a body still goes to this contact: a phone number may have changed hands since.
+    fn is_for(&self, business: Business, found: &Found, body: &Body) -> Result<bool> {
+        let addressee = send::parse(Endpoint::Messages, &body.0).ok().and_then(|outgoing| outgoing.customer);
+        Ok(match addressee {
+            Some(addressee) => self.named(business, &addressee)?.customer == found.customer,
+            None => false,
+        })
+    }
+
     /// Parks a message. For one more than there may be, the oldest is given up.
     ///
     /// # Errors
@@ -137,12 +166,12 @@ impl Applying<'_, '_> {
         let spare = (waiting.len() + 1).saturating_sub(parking.at_most as usize);
         let oldest: Vec<_> = waiting.iter().filter(|(_, parked)| !in_hand(parked)).take(spare).collect();
         for (id, parked) in &oldest {
-            self.give_up(business, &found, *id, parked, parking)?;
+            self.give_up(business, &found, *id, parked)?;
         }
         let id = self.records.next_message()?;
         self.records.put_parked(business, &found.customer, id, &message)?;
         let gateway = &message.gateway;
-        self.due(business, &found.customer, gateway, message.parked_at + parking.keep, id, DueWhat::Backlog)?;
+        self.due(business, &found.customer, gateway, message.expires_at, id, DueWhat::Backlog)?;
         if let (true, Some(nudge)) = (waiting.is_empty(), &parking.nudge) {
             let nudge = Body(instead::template_to(&found.addressee(), nudge));
             let id = self.records.next_message()?;
@@ -155,6 +184,8 @@ impl Applying<'_, '_> {
             id,
             business,
             customer: found.customer,
+            gateway: gateway.clone(),
+            in_hand_until: self.now,
             waiting: (waiting.len() - oldest.len() + 1) as u32,
             dropped: oldest.len() as u32,
             body: Body::default(),
@@ -183,57 +214,80 @@ impl Applying<'_, '_> {
         Ok(())
     }
 
-    /// The next of a customer's parked messages, if it may go out. What has grown too old on the way is given up.
-    fn next_of(
-        &mut self,
-        business: Business,
-        found: &Found,
-        gateway: &str,
-        parking: &Parking,
-        is_open: bool,
-    ) -> Result<Option<Parcel>> {
+    /// The next of a customer's parked messages, if it may go out. What has grown too old on the way, or is for somebody else by now, is given up.
+    fn next_of(&mut self, business: Business, found: &Found, gateway: &str, is_open: bool) -> Result<Option<Parcel>> {
         let mut waiting = self.records.read().parked(business, &found.customer)?;
         waiting.retain(|(_, parked)| parked.gateway == gateway);
         let mut left = waiting.len();
         for (id, mut parked) in waiting {
+            // A clock that was set back holds nobody up for longer.
+            let in_hand = |until: Timestamp| self.now < until && until <= self.now + IN_HAND;
             match parked.in_hand_until {
-                Some(until) if until > self.now => return Ok(None),
+                Some(until) if in_hand(until) => return Ok(None),
                 Some(until) => self.records.delete_due(&codec::due_key(gateway, until, id))?,
-                None if parked.parked_at + parking.keep <= self.now => {}
+                None if parked.expires_at <= self.now || !self.is_for(business, found, &parked.body)? => {}
                 None if !is_open => {
-                    // Again, where csw.toml keeps messages for another time than it did when this one was parked.
-                    let expires = parked.parked_at + parking.keep;
-                    self.due(business, &found.customer, gateway, expires, id, DueWhat::Backlog)?;
+                    self.due(business, &found.customer, gateway, parked.expires_at, id, DueWhat::Backlog)?;
                     return Ok(None);
                 }
                 None => {
-                    let until = self.now + IN_HAND;
-                    parked.in_hand_until = Some(until);
+                    let in_hand_until = self.now + IN_HAND;
+                    parked.in_hand_until = Some(in_hand_until);
                     self.records.put_parked(business, &found.customer, id, &parked)?;
-                    self.due(business, &found.customer, gateway, until, id, DueWhat::Backlog)?;
-                    let (kind, customer, body) = (ParcelKind::Parked, found.customer, parked.body);
-                    return Ok(Some(Parcel { kind, id, business, customer, waiting: left as u32, dropped: 0, body }));
+                    self.due(business, &found.customer, gateway, in_hand_until, id, DueWhat::Backlog)?;
+                    return Ok(Some(Parcel {
+                        kind: ParcelKind::Parked,
+                        id,
+                        business,
+                        customer: found.customer,
+                        gateway: parked.gateway,
+                        in_hand_until,
+                        waiting: left as u32,
+                        dropped: 0,
+                        body: parked.body,
+                    }));
                 }
             }
-            self.give_up(business, found, id, &parked, parking)?;
+            self.give_up(business, found, id, &parked)?;
             left -= 1;
         }
         Ok(None)
     }
 
-    /// Takes in what became of a parked message that was handed out.
+    /// Takes in what became of a parcel that was handed out.
     ///
     /// # Errors
     /// `Store` or `Format` when the records cannot be read or written.
-    pub fn give_back(
-        &mut self,
-        business: Business,
-        customer: &Customer,
-        id: u64,
-        fate: Fate,
-        parking: &Parking,
-    ) -> Result<()> {
-        let found = self.named(business, customer)?;
+    pub fn give_back(&mut self, parcel: &Parcel, fate: Fate) -> Result<()> {
+        if parcel.kind == ParcelKind::Parked {
+            self.give_back_parked(parcel, fate)
+        } else {
+            self.give_back_due(parcel, fate)
+        }
+    }
+
+    fn give_back_due(&mut self, parcel: &Parcel, fate: Fate) -> Result<()> {
+        let Parcel { kind, id, business, gateway, in_hand_until, .. } = parcel;
+        let key = codec::due_key(gateway, *in_hand_until, *id);
+        // It may have been erased meanwhile, or given up since it was in hand for too long.
+        let Some(due) = self.records.read().due(&key)?.filter(|due| due.in_hand) else { return Ok(()) };
+        self.records.delete_due(&key)?;
+        match (fate, kind) {
+            (Fate::Later, _) => {
+                let key = codec::due_key(gateway, self.now + AGAIN_AFTER, *id);
+                self.records.put_due(&key, &Due { in_hand: false, ..due })
+            }
+            (Fate::Lost, ParcelKind::Refused) => {
+                let found = self.named(*business, &due.customer)?;
+                self.book_dropped(*business, &found, &Sending::new(Class::FreeForm, Category::Service))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn give_back_parked(&mut self, parcel: &Parcel, fate: Fate) -> Result<()> {
+        let Parcel { id, business, customer, .. } = *parcel;
+        let found = self.named(business, &customer)?;
         let waiting = self.records.read().parked(business, &found.customer)?;
         // It may have been erased meanwhile, or given up since it was in hand for too long.
         let Some((_, parked)) = waiting.iter().find(|(known, _)| *known == id) else { return Ok(()) };
@@ -241,21 +295,18 @@ impl Applying<'_, '_> {
         let gateway = &parked.gateway;
         self.records.delete_due(&codec::due_key(gateway, until, id))?;
         let again_from = match fate {
-            Fate::Later => Some(self.now + AGAIN_AFTER),
-            Fate::Closed if parked.is_woken => Some(self.now),
-            _ => None,
+            Fate::Later => self.now + AGAIN_AFTER,
+            Fate::Closed if parked.is_woken => self.now,
+            _ => parked.expires_at,
         };
         match fate {
             Fate::Closed | Fate::Later => {
                 let free = Parked { in_hand_until: None, is_woken: false, ..parked.clone() };
                 self.records.put_parked(business, &found.customer, id, &free)?;
-                if let Some(from) = again_from {
-                    self.due(business, &found.customer, gateway, from, id, DueWhat::Backlog)?;
-                }
-                return Ok(());
+                return self.due(business, &found.customer, gateway, again_from, id, DueWhat::Backlog);
             }
-            Fate::Sent | Fate::Refused => self.remove(business, &found, id, parked, parking)?,
-            Fate::Lost => self.give_up(business, &found, id, parked, parking)?,
+            Fate::Sent | Fate::Refused => self.remove(business, &found, id, parked)?,
+            Fate::Lost => self.give_up(business, &found, id, parked)?,
         }
         if waiting.iter().any(|(other, parked)| *other != id && parked.gateway == *gateway) {
             self.due(business, &found.customer, gateway, self.now, id, DueWhat::Backlog)?;
@@ -264,22 +315,22 @@ impl Applying<'_, '_> {
     }
 
     /// Removes a parked message, with a line in the ledger.
-    fn give_up(
-        &mut self,
-        business: Business,
-        found: &Found,
-        id: u64,
-        parked: &Parked,
-        parking: &Parking,
-    ) -> Result<()> {
-        let line: Line = self.line_of(found, LineKind::Dropped, &parked.sending, self.now);
-        let person = found.contact.persons.first().copied();
-        self.book(business, person, None, Posting::of(line))?;
-        self.remove(business, found, id, parked, parking)
+    fn give_up(&mut self, business: Business, found: &Found, id: u64, parked: &Parked) -> Result<()> {
+        self.book_dropped(business, found, &parked.sending)?;
+        self.remove(business, found, id, parked)
     }
 
-    fn remove(&mut self, business: Business, found: &Found, id: u64, parked: &Parked, parking: &Parking) -> Result<()> {
-        self.records.delete_due(&codec::due_key(&parked.gateway, parked.parked_at + parking.keep, id))?;
+    /// Says whose message was given up, even where nothing else is known of the customer.
+    fn book_dropped(&mut self, business: Business, found: &Found, sending: &Sending) -> Result<()> {
+        let line: Line = self.line_of(found, LineKind::Dropped, sending, self.now);
+        let known = self.records.read().contact(business, &found.customer)?;
+        let mut found = known.unwrap_or_else(|| found.clone());
+        self.post(business, &mut found, None, Posting::of(line))?;
+        self.records.put_contact(business, &found)
+    }
+
+    fn remove(&mut self, business: Business, found: &Found, id: u64, parked: &Parked) -> Result<()> {
+        self.records.delete_due(&codec::due_key(&parked.gateway, parked.expires_at, id))?;
         self.records.delete_parked(business, &found.customer, id)
     }
 
@@ -323,15 +374,17 @@ impl Applying<'_, '_> {
         Ok(())
     }
 
-    /// Forgets what waits of a contact.
-    pub(super) fn forget_parked(&mut self, business: Business, customer: &Customer) -> Result<()> {
-        for (id, _) in self.records.read().parked(business, customer)? {
-            self.records.delete_parked(business, customer, id)?;
+    /// Forgets what waits of a contact; whether there was anything.
+    pub(super) fn forget_parked(&mut self, business: Business, customer: &Customer) -> Result<bool> {
+        let (parked, due) =
+            (self.records.read().parked(business, customer)?, self.records.read().due_of(business, customer)?);
+        for (id, _) in &parked {
+            self.records.delete_parked(business, customer, *id)?;
         }
-        for (key, _) in self.records.read().due_of(business, customer)? {
-            self.records.delete_due(&key)?;
+        for (key, _) in &due {
+            self.records.delete_due(key)?;
         }
-        Ok(())
+        Ok(!parked.is_empty() || !due.is_empty())
     }
 
     pub(super) fn is_open(&self, found: &Found, at: Timestamp) -> bool {
@@ -347,6 +400,7 @@ impl Applying<'_, '_> {
         id: u64,
         what: DueWhat,
     ) -> Result<()> {
-        self.records.put_due(&codec::due_key(gateway, from, id), &Due { business, customer: *customer, what })
+        self.records
+            .put_due(&codec::due_key(gateway, from, id), &Due { business, customer: *customer, in_hand: false, what })
     }
 }

@@ -98,7 +98,9 @@ impl Applying<'_, '_> {
         self.move_messages(business, &other.customer, &into.customer)?;
         self.move_persons(business, into)?;
         self.recount(business, into, None)?;
-        self.records.put_contact(business, into)
+        self.records.put_contact(business, into)?;
+        // What was parked for the one may go out in the window of the other.
+        self.wake(business, into, self.now)
     }
 
     /// Erases a contact: its facts, its names, its message ids, and who it was in the ledger. What it was charged stays, without it.
@@ -108,8 +110,9 @@ impl Applying<'_, '_> {
     pub fn forget(&mut self, business: Business, customer: &Customer) -> Result<bool> {
         let found = self.named(business, customer)?;
         let is_known = self.records.read().contact(business, &found.customer)?.is_some();
+        let had_parked = self.forget_parked(business, &found.customer)?;
         self.erase(business, &found)?;
-        Ok(is_known)
+        Ok(is_known || had_parked)
     }
 
     fn erase(&mut self, business: Business, found: &Found) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What only the operating system knows: whether this process was forked, and how to start a thread that takes no signals of the host.
 
+use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -47,12 +48,26 @@ fn wiped_on_fork() -> Result<usize> {
     })
 }
 
-/// Whether a process is there; 0 is none.
-pub fn is_alive(pid: u64) -> bool {
-    let Some(pid) = libc::pid_t::try_from(pid).ok().filter(|pid| *pid > 0) else { return false };
-    // SAFETY: signal 0 is sent to nobody; it only asks.
-    let found = unsafe { libc::kill(pid, 0) };
-    found == 0 || std::io::Error::last_os_error().raw_os_error() == Some(libc::EPERM)
+/// Takes the lock of one byte of a file, for as long as the file is open; false where somebody else has it.
+pub fn lock(file: &File, byte: usize) -> bool {
+    ask_for_lock(file, byte, libc::F_OFD_SETLK).is_some()
+}
+
+/// Whether somebody else has the lock of one byte of a file.
+pub fn is_locked(file: &File, byte: usize) -> bool {
+    ask_for_lock(file, byte, libc::F_OFD_GETLK).is_some_and(|range| range.l_type != libc::F_UNLCK as libc::c_short)
+}
+
+fn ask_for_lock(file: &File, byte: usize, command: libc::c_int) -> Option<libc::flock> {
+    // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
+    unsafe {
+        let mut range: libc::flock = std::mem::zeroed();
+        range.l_type = libc::F_WRLCK as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+        range.l_start = byte as libc::off_t;
+        range.l_len = 1;
+        (libc::fcntl(file.as_raw_fd(), command, &raw mut range) == 0).then_some(range)
+    }
 }
 
 /// Starts a thread with all signals blocked: the host's signals stay the host's.

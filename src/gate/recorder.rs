@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::error::{Code, Error, Result};
 use crate::gate::apply::{self, Sweep};
 use crate::gate::metrics::Metrics;
-use crate::gate::parking::Parcel;
+use crate::gate::parking::{Parcel, ParcelKind};
 use crate::gate::process::{self, Signal};
 use crate::store::{Posted, RecordsMut, Store, Write};
 use crate::time::{Span, Timestamp};
@@ -22,6 +22,8 @@ const QUEUE_BYTES: usize = 64 << 20;
 const GROUP_JOBS: usize = 2048;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
+/// Parcels that are remembered with their tickets.
+const PARCELS: usize = 64;
 /// Entries that are looked at for their age with each job: a few for each one that it may bring.
 const SWEPT: usize = 8;
 /// How often resources of dead processes are given back.
@@ -114,12 +116,26 @@ struct Outcomes {
     ring: VecDeque<(Outcome, Instant)>,
     /// Raised after each commit, for as long as somebody keeps them.
     signals: Vec<Weak<Signal>>,
+    /// The tickets whose outcomes hold a parcel.
+    parcels: VecDeque<Ticket>,
 }
 
 impl Outcomes {
     /// The ticket that is issued next.
     fn next(&self) -> u64 {
         self.first + self.ring.len() as u64
+    }
+}
+
+impl Outcomes {
+    /// Bodies are large and nobody's business: but for the newest, a ticket forgets its parcel.
+    fn keep_parcel(&mut self, ticket: Ticket) {
+        self.parcels.push_back(ticket);
+        let forgotten = (self.parcels.len() > PARCELS).then(|| self.parcels.pop_front()).flatten();
+        let place = forgotten.and_then(|ticket| ticket.0.checked_sub(self.first));
+        if let Some((Outcome::Done(report), _)) = place.and_then(|place| self.ring.get_mut(place as usize)) {
+            report.parcel = None;
+        }
     }
 }
 
@@ -305,7 +321,11 @@ impl Shared {
             if let Some(place) = ticket.0.checked_sub(outcomes.first)
                 && let Some((standing, _)) = outcomes.ring.get_mut(place as usize)
             {
+                let holds_parcel = matches!(&outcome, Outcome::Done(Report { parcel: Some(_), .. }));
                 *standing = outcome;
+                if holds_parcel {
+                    outcomes.keep_parcel(ticket);
+                }
             }
         }
         outcomes.signals.retain(|signal| signal.upgrade().inspect(|signal| signal.raise()).is_some());
@@ -390,7 +410,9 @@ impl Worker {
         guarded(|| store.write(&mut work))?;
         let sum = |count: fn(&Report) -> u32| reports.iter().map(|report| u64::from(count(report))).sum();
         let (events, opened) = (sum(|report| report.events), sum(|report| report.opened));
-        self.shared.metrics.committed(began.elapsed(), events, opened, &posted);
+        let is_new = |parcel: &Arc<Parcel>| parcel.kind == ParcelKind::Parked && parcel.body.0.is_empty();
+        let parked = reports.iter().filter_map(|report| report.parcel.as_ref()).filter(|parcel| is_new(parcel)).count();
+        self.shared.metrics.committed(began.elapsed(), events, opened, parked as u64, &posted);
         Ok(reports)
     }
 }

@@ -60,7 +60,7 @@ impl Running {
             StorePlace::Lmdb(path) => Some(path.as_path()),
             StorePlace::Memory => None,
         };
-        let metrics = Arc::new(Metrics::open(folder)?);
+        let metrics = Arc::new(Metrics::open(folder));
         let recorder = Recorder::start(Arc::clone(&store), Arc::clone(&metrics), config.retention)?;
         Ok(Arc::new(Running { generation, reader: OnceCell::new(), recorder, metrics, store }))
     }

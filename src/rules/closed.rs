@@ -46,6 +46,8 @@ pub enum Unfit {
     TooLarge = 8,
     /// The template would be denied itself.
     Denied = 9,
+    /// Nobody has said to which business account the number belongs, and so which templates it has.
+    AccountUnknown = 10,
 }
 
 words!(Unfit {
@@ -58,6 +60,7 @@ words!(Unfit {
     NoPhoneNumber = "no_phone_number",
     TooLarge = "too_large",
     Denied = "denied",
+    AccountUnknown = "account_unknown",
 });
 
 /// A template that a text can go out as.
@@ -177,11 +180,15 @@ pub fn parameter(step: &TemplateStep, pattern: &str, text: &str) -> Result<Strin
     if filled.chars().count() <= step.max_length {
         return Ok(filled);
     }
-    if !step.cuts {
+    // What stands around the text stays: it may be what the template is for.
+    let texts = pattern.matches("{text}").count();
+    let around = flattened(&pattern.replace("{text}", "\u{2026}"), &step.newline).chars().count();
+    let room = step.max_length.checked_sub(around).map_or(0, |room| room / texts.max(1));
+    if !step.cuts || room == 0 {
         return Err(Unfit::TooLong);
     }
-    let kept: String = filled.chars().take(step.max_length.saturating_sub(1)).collect();
-    Ok(kept.trim_end().to_owned() + "\u{2026}")
+    let kept: String = flattened(text, &step.newline).chars().take(room).collect();
+    Ok(flattened(&pattern.replace("{text}", &format!("{}\u{2026}", kept.trim_end())), &step.newline))
 }
 
 fn flattened(text: &str, newline: &str) -> String {
@@ -246,6 +253,8 @@ mod tests {
         assert_eq!(parameter(&step(5, false), "{text}", "12345").unwrap(), "12345");
         assert_eq!(parameter(&step(5, false), "{text}", "123456"), Err(Unfit::TooLong));
         assert_eq!(parameter(&step(5, true), "{text}", "123456").unwrap(), "1234\u{2026}");
+        assert_eq!(parameter(&step(12, true), "{text} (STOP)", "123456").unwrap(), "1234\u{2026} (STOP)");
+        assert_eq!(parameter(&step(8, true), "{text} (STOP)", "123456"), Err(Unfit::TooLong), "no room for the text");
         assert_eq!(parameter(&step(5, true), "{text}", "äöüßéè").unwrap(), "äöüß\u{2026}", "characters, not bytes");
     }
 }

@@ -137,8 +137,8 @@ pub struct TemplateRecord {
 /// A message that waits for its customer's next act.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Parked {
-    /// When it was parked (the first field: [`recorded_at`] reads it alone).
-    pub parked_at: Timestamp,
+    /// When it is given up (the first field: [`recorded_at`] reads it alone).
+    pub expires_at: Timestamp,
     /// Until when somebody has it in hand, to send it. It is never handed out twice, unless it is given back.
     pub in_hand_until: Option<Timestamp>,
     /// The customer acted while it was in hand: given back, it may go out at once.
@@ -181,11 +181,13 @@ pub struct Due {
     pub business: Business,
     /// The customer.
     pub customer: Customer,
+    /// Somebody has it in hand, until the time of its key.
+    pub in_hand: bool,
     /// What.
     pub what: DueWhat,
 }
 
-/// What is to be done.
+/// What is to be done. A nudge and a refused message hold the body of a send.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DueWhat {
     /// The customer's parked messages may go out.

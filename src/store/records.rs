@@ -319,6 +319,14 @@ impl Records<'_> {
         Ok(first)
     }
 
+    /// What is to be done under a key.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when it cannot be read.
+    pub fn due(&self, key: &[u8]) -> Result<Option<Due>> {
+        self.decoded(Table::Due, key)
+    }
+
     /// From when on a kind of gateway has something to do.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub struct Posted {
     pub conversations: [u64; 8],
     /// Charges, by whether they are free or billable.
     pub charges: [u64; 4],
+    /// Parked messages that were given up.
+    pub dropped: u64,
 }
 
 impl Posted {
@@ -27,6 +29,7 @@ impl Posted {
             LineKind::Conversation => {
                 placement.category.and_then(|category| self.conversations.get_mut(category as usize))
             }
+            LineKind::Dropped => Some(&mut self.dropped),
             LineKind::Charge => charged.charge.and_then(|charge| self.charges.get_mut(charge as usize)),
             _ => None,
         };

@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 const CARRIED: [&str; 6] =
     ["messaging_product", "recipient_type", "to", "recipient", "biz_opaque_callback_data", "messaging_account_id"];
 
+/// Numbers below this are no milliseconds of this century.
+const MILLISECONDS_FROM: i64 = 100_000_000_000;
+
 /// A text that may go another way.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Letter {
@@ -134,6 +137,11 @@ pub fn branches(request: &[u8]) -> Result<Branches> {
     let at = root.get("at");
     let at = match at.integer() {
         None if at.exists() => return Err(unreadable(at.fault("Unix milliseconds"))),
+        Some(seconds) if seconds < MILLISECONDS_FROM => {
+            return Err(unreadable(format!(
+                "at: expected Unix milliseconds, found {seconds}, which looks like seconds"
+            )));
+        }
         at => at.map(Timestamp::from_millis),
     };
     Ok(Branches {
@@ -149,25 +157,21 @@ pub fn branches(request: &[u8]) -> Result<Branches> {
 fn send(node: &Node<'_, '_>, customer: &Customer) -> Result<Vec<u8>> {
     let Some(Value::Object(body)) = node.value else { return Err(unreadable(node.fault("the body of a send"))) };
     let mut body = body.clone();
-    let (to, recipient) = (node.get("to"), node.get("recipient"));
-    if !to.exists() && !recipient.exists() {
+    if !node.get("to").exists() && !node.get("recipient").exists() {
         let key = if customer.kind() == Kind::User { "recipient" } else { "to" };
         body.insert(key.into(), json!(customer.text()));
         if customer.kind() == Kind::Group {
             body.insert("recipient_type".into(), json!("group"));
         }
-    } else {
-        let named = if customer.kind() == Kind::Group {
-            to.group()
-        } else {
-            [&to, &recipient].into_iter().find(|name| name.exists()).unwrap_or(&to).person()
-        };
-        if named.map_or(true, |named| named.folded() != customer.folded()) {
-            return Err(unreadable(format!("{node}: it goes to somebody else than the request's customer")));
-        }
     }
     body.entry("messaging_product").or_insert_with(|| json!("whatsapp"));
-    Ok(Value::Object(body).to_string().into_bytes())
+    let body = Value::Object(body).to_string().into_bytes();
+    // As the guard will read it.
+    let addressee = super::send::parse(super::send::Endpoint::Messages, &body)?.customer;
+    if addressee.is_none_or(|addressee| addressee.folded() != customer.folded()) {
+        return Err(unreadable(format!("{node}: it goes to somebody else than the request's customer")));
+    }
+    Ok(body)
 }
 
 #[cfg(test)]
@@ -250,6 +254,12 @@ mod tests {
             ("open", json!("Hello"), "open: expected the body of a send, found \"Hello\""),
             ("closed", json!(null), "closed: expected the body of a send, found nothing"),
             ("closed", json!({"to": "16505550000", "type": "text"}), "closed: it goes to somebody else"),
+            ("at", json!(1_764_000_000), "at: expected Unix milliseconds, found 1764000000"),
+            (
+                "closed",
+                json!({"type": "text", "recipient_type": "group", "text": {"body": "x"}}),
+                "closed: it goes to somebody else",
+            ),
             ("at", json!("tomorrow"), "at: expected Unix milliseconds, found \"tomorrow\""),
         ] {
             let mut wrong = request.clone();

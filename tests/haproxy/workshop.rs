@@ -122,14 +122,9 @@ impl Builder {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
         }
 
-        let replaced: Vec<_> = self.top.lines().filter_map(|line| line.split(" = ").next()).collect();
-        let toml: Vec<_> = fs::read_to_string(example("csw.toml"))
-            .unwrap()
-            .lines()
-            .filter(|line| !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))))
-            .map(|line| line.replace("/var/lib/csw", &format!("{root}/store")).replace("/etc/csw", root))
-            .collect();
-        fs::write(dir.path().join("csw.toml"), format!("{}{}\n{}", self.top, toml.join("\n"), self.toml)).unwrap();
+        let paths = [("/var/lib/csw", &*format!("{root}/store")), ("/etc/csw", root)];
+        let toml = csw_toml(&example("csw.toml"), &self.top, &self.toml, &paths);
+        fs::write(dir.path().join("csw.toml"), toml).unwrap();
         for (name, text) in &self.files {
             fs::write(dir.path().join(name), text).unwrap();
         }
@@ -210,59 +205,6 @@ impl Gateway {
         wait("a new worker took over", || !self.workers().is_subset(&before));
     }
 
-    pub fn get(&self, path: &str) -> Answer {
-        request(self.port, "GET", path, &[], b"")
-    }
-
-    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        request(self.port, "POST", path, headers, body)
-    }
-
-    pub fn send(&self, body: &str) -> Answer {
-        self.post(MESSAGES, &[("Content-Type", "application/json")], body.as_bytes())
-    }
-
-    pub fn webhook(&self, body: &str) -> Answer {
-        self.post("/webhook", &[("X-Hub-Signature-256", &signature(body))], body.as_bytes())
-    }
-
-    pub fn window(&self, customer: &str) -> Value {
-        let answer = self.get(&format!("/csw/window?business={BUSINESS}&customer={customer}"));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
-    }
-
-    /// With `test_clock`: a customer's message at a time.
-    pub fn customer_writes(&self, customer: &str, at: u64) {
-        let body = inbound(customer, at);
-        let headers = [("X-Hub-Signature-256", signature(&body)), ("X-CSW-At", at.to_string())];
-        let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
-        assert_eq!(self.post("/webhook", &headers, body.as_bytes()).status, 200);
-    }
-
-    /// With `test_clock`: what becomes of a text at a time.
-    pub fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.sends(&text(customer), at)
-    }
-
-    /// With `test_clock`: what becomes of a template at a time.
-    pub fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.sends(&template(customer, name), at)
-    }
-
-    fn sends(&self, body: &str, at: u64) -> (String, String) {
-        let answer = self.post(MESSAGES, &[("X-CSW-At", &at.to_string())], body.as_bytes());
-        (answer.header("X-CSW-Verdict"), answer.header("X-CSW-Reason"))
-    }
-
-    pub fn wait_for_send(&self, body: &str, header: &str, value: &str) {
-        wait(&format!("{header}: {value}"), || self.send(body).header(header) == value);
-    }
-
-    pub fn wait_for_conversation(&self, to: &str, name: &str, value: &str) {
-        self.wait_for_send(&template(to, name), "X-CSW-Conversation", value);
-    }
-
     /// What came to /dev/log.
     pub fn syslog(&self) -> String {
         self.syslog.lock().unwrap().clone()
@@ -308,6 +250,12 @@ impl Gateway {
         let master = self.haproxy.id();
         let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap();
         children.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    }
+}
+
+impl Http for Gateway {
+    fn port(&self) -> u16 {
+        self.port
     }
 }
 

@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
-pub use crate::gateway::{BUSINESS, CUSTOMER, build, free_port, manifest, now, require_build, shell, signal, wait};
+pub use crate::gateway::{
+    BUSINESS, CUSTOMER, build, csw_toml, free_port, manifest, now, require_build, shell, signal, wait,
+};
 pub use crate::sip::*;
 
 /// Where clients and applications are; the trunk has an address of its own, since by it the direction is told.
@@ -96,14 +98,8 @@ impl Builder {
         let application = Peer::start(HERE, |_| Some(Answer::new(200)));
 
         stage(dir.path());
-        let replaced: Vec<_> = self.top.lines().filter_map(|line| line.split(" = ").next()).collect();
-        let toml: Vec<_> = fs::read_to_string(example("csw.toml"))
-            .unwrap()
-            .lines()
-            .filter(|line| !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))))
-            .map(|line| line.replace("/var/lib/csw", &format!("{root}/store")))
-            .collect();
-        let mut toml = format!("{}{}\n{}", self.top, toml.join("\n"), self.toml);
+        let paths = [("/var/lib/csw", &*format!("{root}/store"))];
+        let mut toml = csw_toml(&example("csw.toml"), &self.top, &self.toml, &paths);
         for (_, from, to) in self.edits.iter().filter(|(edited, ..)| *edited == "csw.toml") {
             toml = toml.replace(from, to);
         }

@@ -104,14 +104,8 @@ impl Builder {
         fs::write(dir.path().join("app_secret"), SECRET).unwrap();
         fs::write(dir.path().join("verify_token"), VERIFY_TOKEN).unwrap();
 
-        let replaced: Vec<_> = self.top.lines().filter_map(|line| line.split(" = ").next()).collect();
-        let toml: Vec<_> = fs::read_to_string(example("csw.toml"))
-            .unwrap()
-            .lines()
-            .filter(|line| !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))))
-            .map(|line| line.replace("/var/lib/csw", &format!("{root}/store")).replace("/etc/csw", root))
-            .collect();
-        let toml = format!("{}{}\n{}", self.top, toml.join("\n"), self.toml);
+        let paths = [("/var/lib/csw", &*format!("{root}/store")), ("/etc/csw", root)];
+        let toml = csw_toml(&example("csw.toml"), &self.top, &self.toml, &paths);
         fs::write(dir.path().join("csw.toml"), toml).unwrap();
 
         let mut conf = Conf::read("nginx.conf", root);
@@ -121,7 +115,7 @@ impl Builder {
         conf.replace("/usr/local/share/lua/5.1", &format!("{}/share/lua", build().display()));
         conf.replace("/usr/local/lib", &format!("{}/lib", build().display()));
         conf.replace("/etc/csw.toml", &format!("{root}/csw.toml"));
-        conf.replace("http://127.0.0.1:8080/v23.0", &format!("http://127.0.0.1:{port}/v23.0"));
+        conf.replace("http://127.0.0.1:8080/", &format!("http://127.0.0.1:{port}/"));
         conf.replace("listen 8080", &format!("listen 127.0.0.1:{port}"));
         conf.replace("graph.facebook.com:443", &format!("127.0.0.1:{standin_port}"));
         if !self.tls {
@@ -162,41 +156,11 @@ impl Gateway {
         wait("nginx ends", || self.nginx.try_wait().unwrap().is_some());
     }
 
-    pub fn get(&self, path: &str) -> Answer {
-        request(self.port, "GET", path, &[], b"")
-    }
-
-    pub fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
-        request(self.port, "POST", path, headers, body)
-    }
-
-    pub fn send(&self, body: &str) -> Answer {
-        self.post(MESSAGES, &[("Content-Type", "application/json")], body.as_bytes())
-    }
-
-    pub fn webhook(&self, body: &str) -> Answer {
-        self.post("/webhook", &[("X-Hub-Signature-256", &signature(body))], body.as_bytes())
-    }
-
-    pub fn window(&self, customer: &str) -> Value {
-        let answer = self.get(&format!("/csw/window?business={BUSINESS}&customer={customer}"));
-        assert_eq!(answer.status, 200, "{}", answer.text());
-        answer.json()
-    }
-
     /// Through the stand-in, which then knows of it, too.
     pub fn customer_writes(&self, customer: &str) -> Value {
         let port = self.standin.as_ref().unwrap().port;
         let act = json!({ "from": customer, "text": "Hello" }).to_string();
         request(port, "POST", "/standin/customer", &[], act.as_bytes()).json()
-    }
-
-    pub fn wait_for_send(&self, body: &str, header: &str, value: &str) {
-        wait(&format!("{header}: {value}"), || self.send(body).header(header) == value);
-    }
-
-    pub fn wait_for_conversation(&self, to: &str, name: &str, value: &str) {
-        self.wait_for_send(&template(to, name), "X-CSW-Conversation", value);
     }
 
     /// The lines of the log of decisions, once there are so many.
@@ -207,17 +171,6 @@ impl Gateway {
             .lines()
             .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
             .collect()
-    }
-
-    /// The platform approves a template of the gateway's number.
-    pub fn approve(&self, name: &str, category: &str) {
-        let value = json!({"event": "APPROVED", "message_template_id": 1, "message_template_name": name,
-            "message_template_language": "en_US", "message_template_category": category});
-        let change = json!({"field": "message_template_status_update", "value": value});
-        let body = json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "time": now() / 1000, "changes": [change]}]});
-        assert_eq!(self.webhook(&body.to_string()).status, 200);
-        // Whose account it is, the platform says with every customer's message.
-        assert_eq!(self.webhook(&inbound("16505550000", now())).status, 200);
     }
 
     /// One of the counters of all processes.
@@ -285,6 +238,12 @@ impl Gateway {
                     .is_ok_and(|title| title.starts_with("nginx: worker process\0"))
             })
             .collect()
+    }
+}
+
+impl Http for Gateway {
+    fn port(&self) -> u16 {
+        self.port
     }
 }
 

@@ -84,14 +84,9 @@ impl Builder {
         for folder in ["store", "data", "modules", "lua", "lua/csw"] {
             fs::create_dir(dir.path().join(folder)).unwrap();
         }
-        let replaced: Vec<_> = self.top.lines().filter_map(|line| line.split(" = ").next()).collect();
-        let toml: Vec<_> = fs::read_to_string(example("csw.toml"))
-            .unwrap()
-            .lines()
-            .filter(|line| !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))))
-            .map(|line| line.replace("/var/lib/csw", &format!("{root}/store")))
-            .collect();
-        fs::write(dir.path().join("csw.toml"), format!("{}{}\n{}", self.top, toml.join("\n"), self.toml)).unwrap();
+        let paths = [("/var/lib/csw", &*format!("{root}/store"))];
+        let toml = csw_toml(&example("csw.toml"), &self.top, &self.toml, &paths);
+        fs::write(dir.path().join("csw.toml"), toml).unwrap();
 
         let mut conf = fs::read_to_string(example("prosody.cfg.lua")).unwrap();
         let mut replace = |from: &str, to: &str| {

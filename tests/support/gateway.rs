@@ -141,6 +141,87 @@ impl Answer {
     }
 }
 
+/// A gateway that takes sends and webhooks over HTTP.
+pub trait Http {
+    fn port(&self) -> u16;
+
+    fn get(&self, path: &str) -> Answer {
+        request(self.port(), "GET", path, &[], b"")
+    }
+
+    fn post(&self, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        request(self.port(), "POST", path, headers, body)
+    }
+
+    fn send(&self, body: &str) -> Answer {
+        self.post(MESSAGES, &[("Content-Type", "application/json")], body.as_bytes())
+    }
+
+    fn webhook(&self, body: &str) -> Answer {
+        self.post("/webhook", &[("X-Hub-Signature-256", &signature(body))], body.as_bytes())
+    }
+
+    fn window(&self, customer: &str) -> Value {
+        let answer = self.get(&format!("/csw/window?business={BUSINESS}&customer={customer}"));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()
+    }
+
+    /// The platform approves a template of the gateway's number.
+    fn approve(&self, name: &str, category: &str) {
+        let value = json!({"event": "APPROVED", "message_template_id": 1, "message_template_name": name,
+            "message_template_language": "en_US", "message_template_category": category});
+        let change = json!({"field": "message_template_status_update", "value": value});
+        let entry = json!({"id": "1", "time": now() / 1000, "changes": [change]});
+        let body = json!({"object": "whatsapp_business_account", "entry": [entry]});
+        assert_eq!(self.webhook(&body.to_string()).status, 200);
+        // Whose account it is, the platform says with every customer's message.
+        assert_eq!(self.webhook(&inbound("16505550000", now())).status, 200);
+    }
+
+    fn wait_for_send(&self, body: &str, header: &str, value: &str) {
+        wait(&format!("{header}: {value}"), || self.send(body).header(header) == value);
+    }
+
+    fn wait_for_conversation(&self, to: &str, name: &str, value: &str) {
+        self.wait_for_send(&template(to, name), "X-CSW-Conversation", value);
+    }
+}
+
+/// What the platform was sent, in order: the texts, and the templates by their names.
+pub fn sent(platform: &Server) -> Vec<String> {
+    let said = |asked: &Asked| {
+        let body: Value = serde_json::from_slice(&asked.body).unwrap();
+        body["text"]["body"].as_str().or(body["template"]["name"].as_str()).unwrap().to_owned()
+    };
+    platform.requests().iter().map(said).collect()
+}
+
+/// The platform's word that a message was refused because the window is closed.
+pub fn refused(id: &str) -> String {
+    let error = json!({"code": 131_047, "title": "Re-engagement message"});
+    let status = json!({"id": id, "status": "failed", "timestamp": (now() / 1000).to_string(), "recipient_id": CUSTOMER,
+        "errors": [error]});
+    let metadata = json!({"display_phone_number": "15550783881", "phone_number_id": BUSINESS});
+    let change = json!({"field": "messages", "value": {"metadata": metadata, "statuses": [status]}});
+    json!({"object": "whatsapp_business_account", "entry": [{"id": "1", "changes": [change]}]}).to_string()
+}
+
+/// An example's csw.toml with top-level keys that replace its own, further tables, and a test's paths for its own.
+pub fn csw_toml(example: &Path, top: &str, tables: &str, paths: &[(&str, &str)]) -> String {
+    let replaced: Vec<_> = top.lines().filter_map(|line| line.split(" = ").next()).collect();
+    let mut kept = String::new();
+    for line in std::fs::read_to_string(example).unwrap().lines() {
+        if !replaced.iter().any(|key| line.starts_with(&format!("{key} = "))) {
+            kept += &format!("{line}\n");
+        }
+    }
+    for (from, to) in paths {
+        kept = kept.replace(from, to);
+    }
+    format!("{top}{kept}\n{tables}")
+}
+
 /// HTTP/1.0: one connection each, no chunks. Status 0 means that no answer came.
 pub fn request(port: u16, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n", body.len());

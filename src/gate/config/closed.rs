@@ -104,6 +104,9 @@ impl ClosedTable {
         for table in self.template.keys() {
             self.template_step("closed", table, category_of)?;
         }
+        for table in self.channel.keys() {
+            self.channel_step("closed", table)?;
+        }
         self.steps_of("closed.steps", &self.steps, category_of)
     }
 
@@ -156,8 +159,8 @@ impl ClosedTable {
             return Err(undescribed(key, "template", name, &known));
         };
         let place = format!("closed.template.{name}");
-        let template =
-            TemplateName::new(table.name.as_deref().unwrap_or(name), table.language.as_deref().unwrap_or("en_US"));
+        let language = table.language.as_deref().unwrap_or("en_US");
+        let template = named(&place, table.name.as_deref().unwrap_or(name), language)?;
         let may_be = [Category::Marketing, Category::Utility];
         let not_here = |key: &str| {
             let why = "in the closed branch only marketing and utility templates can be sent";
@@ -170,9 +173,12 @@ impl ClosedTable {
             }
             Some(words) => {
                 let one = |word: &String| one_of(&format!("{place}.categories"), word, may_be.into_iter());
-                words.0.iter().map(one).collect::<Result<_>>()?
+                words.0.iter().map(one).collect::<Result<Vec<_>>>()?
             }
         };
+        if categories.is_empty() {
+            return Err(Error::new(Code::Config, format!("{place}.categories: none; use marketing, utility")));
+        }
         if matches!(category_of(&template), Some(Category::Authentication | Category::AuthenticationInternational)) {
             return Err(not_here(&format!(
                 ": [templates.category] calls {} ",
@@ -207,8 +213,13 @@ impl ClosedTable {
             let what = format!("{place}.max_length: {}; use 1 to {}", step.max_length, PARAMETER_MAX * 32);
             return Err(Error::new(Code::Config, what));
         }
-        if step.newline.contains(['\n', '\r', '\t']) {
-            let why = "the platform takes no line breaks and no tabs in parameters";
+        if step.max_cost.is_some_and(|cost| cost < Amount::ZERO) {
+            return Err(Error::new(Code::Config, format!("{place}.max_cost: it is below nothing")));
+        }
+        if step.newline.contains(|letter: char| letter.is_control() || "\u{2028}\u{2029}".contains(letter))
+            || step.newline.contains("     ")
+        {
+            let why = "the platform takes no line breaks, no tabs, and no more than four spaces in a row";
             return Err(Error::new(Code::Config, format!("{place}.newline: {why}")));
         }
         Ok(Step::Template(step))
@@ -245,10 +256,24 @@ impl ClosedTable {
         }
         let nudge = self.park.nudge.as_deref().map(|template| {
             let (name, language) = template.split_once('/').unwrap_or((template, "en_US"));
-            TemplateName::new(name, language)
+            named("closed.park.nudge", name, language)
         });
-        Ok(Parking { at_most, keep, nudge })
+        Ok(Parking { at_most, keep, nudge: nudge.transpose()? })
     }
+}
+
+/// A template by a name and language that the platform could have (Meta, Templates).
+fn named(key: &str, name: &str, language: &str) -> Result<TemplateName> {
+    let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    let is_language = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    let fits = (1..=512).contains(&name.len()) && name.bytes().all(is_name);
+    if !fits || !(2..=16).contains(&language.len()) || !language.bytes().all(is_language) {
+        let what = format!("{key}: \"{}\" in \"{}\"", name.escape_debug(), language.escape_debug());
+        let expected =
+            "use a template's name (lower-case letters, digits and _) and language, such as order_update and en_US";
+        return Err(Error::new(Code::Config, format!("{what} is no template; {expected}")));
+    }
+    Ok(TemplateName::new(name, language))
 }
 
 fn undescribed(key: &str, kind: &str, name: &str, known: &[&str]) -> Error {

@@ -27,9 +27,9 @@ pub(super) fn secrets(key: &str, files: &Several, variables: &Several, folder: &
     let mut secrets = Vec::new();
     for file in &files.0 {
         let path = folder.join(file);
-        let secret = std::fs::read(&path).map_err(|cause| {
-            Error::new(Code::Config, format!("{key}_file: {} cannot be read: {cause}", path.display()))
-        })?;
+        let shown = if file.contains('/') || file.contains('.') { path.display().to_string() } else { redacted(file) };
+        let secret = std::fs::read(&path)
+            .map_err(|cause| Error::new(Code::Config, format!("{key}_file: {shown} cannot be read: {cause}")))?;
         secrets.push(secret.trim_ascii().to_vec());
     }
     for variable in &variables.0 {
@@ -60,7 +60,9 @@ pub(super) fn prefer_free(switch: Option<&Switch>) -> Result<Option<PreferFree>>
 pub(super) fn token_file(key: &str, file: Option<&str>, folder: &Path) -> Result<Option<PathBuf>> {
     let Some(file) = file else { return Ok(None) };
     let path = folder.join(file);
-    let error = |what: String| Error::new(Code::Config, format!("{key}: {} {what}", path.display()));
+    // A token may have been written where its file belongs.
+    let shown = if file.contains('/') || file.contains('.') { path.display().to_string() } else { redacted(file) };
+    let error = |what: String| Error::new(Code::Config, format!("{key}: {shown} {what}"));
     std::fs::File::open(&path).map_err(|cause| error(format!("cannot be read: {cause}")))?;
     if path.to_str().is_none_or(|path| path.len() > 1000) {
         return Err(error("is longer than 1000 bytes, or no UTF-8".to_owned()));
