@@ -84,7 +84,7 @@ fn template_that_is_not_approved_or_cannot_carry_the_message_sends_nothing() {
     );
     assert_eq!(sent(&platform).len(), 0);
     assert!(
-        gateway.decisions(2)[0]["passed_over"].as_str().unwrap().contains("template:order_update: template_unknown")
+        gateway.decisions(2)[0]["passed_over"].as_str().unwrap().contains("template:order_update: account_unknown")
     );
     assert!(gateway.decisions(2)[1]["passed_over"].as_str().unwrap().contains("template:order_update: not_text"));
 }

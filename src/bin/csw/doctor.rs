@@ -87,9 +87,11 @@ impl Doctor {
     /// Looks at everything.
     pub fn run(self, desk: &mut Desk) -> Ended {
         let mut findings = Findings::default();
-        if let Some(config) =
-            findings.took("configuration", desk.config(), "mend it; the gateway does not start with it")
-        {
+        if let Some(config) = findings.took(
+            "configuration",
+            desk.config(),
+            "mend it, or name another with --config; until then sends do what the gateway was told to do without it",
+        ) {
             findings.ok("configuration", desk.config.display().to_string());
             configuration(&config, &mut findings);
             clock(&mut findings);

@@ -16,7 +16,7 @@ use crate::value::{Value, word};
 /// Say what was sent in some days, and what it cost.
 ///
 /// Counted are messages that went out, conversations that they opened, charges by what they are (`free`, `billable`), of them those that the
-/// platform has reported and billable ones without a known rate (`unpriced`), sends that csw stopped, and those that the platform refused.
+/// platform has reported and billable ones without a known rate (`unpriced`), sends that csw stopped, those that the platform refused, and parked messages that were given up (`dropped`).
 /// Amounts of different currencies are never added up.
 #[derive(Args)]
 pub struct Report {
