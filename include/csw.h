@@ -19,11 +19,12 @@
  *             A gate that was closed is recognised and answered with CSW_CODE_INVALID.
  * Fork        A gate opened before a fork and not used yet works in the parent and in every child. A store that was used before the fork
  *             answers CSW_CODE_FORKED in the child, through every gate: use it first after the fork. Closing such a gate there is harmless.
- * Blocking    csw_check, csw_decide, csw_instead_of, csw_choose, csw_due, csw_submit_*, csw_poll, csw_parcel_of and csw_*_rows never wait for a disk, a network, or another process. The first use of
- *             a gate in a process opens the store. csw_record, csw_ingest, csw_settle, csw_forget, csw_wait and csw_flush wait, within a bound;
+ * Blocking    csw_check, csw_decide, csw_instead_of, csw_choose, csw_due, csw_submit_*, csw_poll, csw_parcel_of and csw_*_rows never wait for a
+ *             disk, a network, or another process. The first use of a gate in a process opens the store. csw_record, csw_ingest, csw_settle, csw_forget, csw_wait and csw_flush wait, within a bound;
  *             csw_report reads for as long as there are totals.
  * Panics      A fault inside the library is caught at its boundary and returned as CSW_CODE_INTERNAL; the host goes on.
- * Signals     The library starts one thread per store on first use, and another with the first csw_submit_report or csw_submit_expiring, with all signals blocked, and installs no handlers.
+ * Signals     The library starts one thread per store on first use, and another with the first csw_submit_report or csw_submit_expiring, with
+ *             all signals blocked, and installs no handlers.
  * Versions    csw_abi_version() of the loaded library must equal CSW_ABI_VERSION of this header.
  */
 

@@ -792,3 +792,36 @@ fn metrics_count_decisions_windows_conversations_charges_and_commits() {
         assert!(name.starts_with("csw_") && number.parse::<f64>().is_ok(), "{line}");
     }
 }
+
+#[test]
+fn a_file_in_the_place_of_the_counters_that_is_somebody_elses_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("store");
+    let counters = store.join("csw.metrics.1");
+    let lines = format!("store = \"lmdb:{}\"\n", store.display());
+    let decide_once = || {
+        let gate = gate_in(folder.path(), &lines);
+        gate.decide(shop(), Endpoint::Messages, &text_to(BERT, "hi"), Timestamp::now()).unwrap();
+        let metrics = gate.metrics().unwrap();
+        let denied = "csw_decisions_total{verdict=\"deny\",reason=\"never_seen\"} ";
+        metrics.lines().find_map(|line| line.strip_prefix(denied)).unwrap().to_owned()
+    };
+    std::fs::create_dir(&store).unwrap();
+    let notes = folder.path().join("notes");
+    for foreign in ["my precious notes", "x"] {
+        std::fs::write(&notes, foreign).unwrap();
+        std::fs::write(&counters, foreign).unwrap();
+        assert_eq!(decide_once(), "1", "this process still counts its own");
+        assert_eq!(std::fs::read_to_string(&counters).unwrap(), foreign);
+        std::fs::remove_file(&counters).unwrap();
+        std::os::unix::fs::symlink(&notes, &counters).unwrap();
+        assert_eq!(decide_once(), "1");
+        assert_eq!(std::fs::read_to_string(&notes).unwrap(), foreign, "nor is a link followed");
+        std::fs::remove_file(&counters).unwrap();
+    }
+    assert_eq!(
+        (decide_once(), decide_once()),
+        ("1".into(), "2".into()),
+        "and counts go on from one process to the next"
+    );
+}

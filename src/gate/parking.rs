@@ -320,6 +320,14 @@ impl Applying<'_, '_> {
         self.remove(business, found, id, parked)
     }
 
+    /// Gives up all parked messages of a contact.
+    pub(super) fn give_up_all(&mut self, business: Business, found: &Found) -> Result<()> {
+        for (id, parked) in self.records.read().parked(business, &found.customer)? {
+            self.give_up(business, found, id, &parked)?;
+        }
+        Ok(())
+    }
+
     /// Says whose message was given up, even where nothing else is known of the customer.
     fn book_dropped(&mut self, business: Business, found: &Found, sending: &Sending) -> Result<()> {
         let line: Line = self.line_of(found, LineKind::Dropped, sending, self.now);

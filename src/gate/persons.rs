@@ -75,7 +75,11 @@ impl Applying<'_, '_> {
         self.records.0.delete(Table::Contacts, &codec::contact_key(business, &name))?;
         if found.customer == name {
             // Without another name nobody could ever ask for what is known of them, nor have it erased.
-            let Some(next) = found.contact.names.first().copied() else { return self.erase(business, &found) };
+            let Some(next) = found.contact.names.first().copied() else {
+                self.give_up_all(business, &found)?;
+                let found = self.named(business, &found.customer)?;
+                return self.erase(business, &found);
+            };
             found.contact.names.retain(|known| *known != next);
             self.move_messages(business, &name, &next)?;
             for known in &found.contact.names {
