@@ -22,6 +22,8 @@ mod closed;
 mod faults;
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "support/http_suite.rs"]
+mod http_suite;
 #[path = "support/scenario.rs"]
 mod scenario;
 #[path = "haproxy/webhooks.rs"]
@@ -97,22 +99,6 @@ fn other_reasons_get_the_platforms_code_for_them() {
     assert_eq!((number.status, number.header("X-CSW-Reason")), (400, "number_not_enabled".into()));
     assert_eq!(number.json()["error"]["code"], 133_010);
     assert_eq!(platform.requests().len(), 0);
-}
-
-#[test]
-fn template_passes_and_the_next_one_joins_its_conversation() {
-    let platform = Server::platform();
-    let gateway = Gateway::new().platform(&platform).start();
-
-    let first = gateway.send(&template(STRANGER, "summer_promotion"));
-    assert_eq!(first.status, 200);
-    assert_eq!(first.header("X-CSW-Reason"), "template");
-    assert_eq!(first.header("X-CSW-Conversation"), "opens marketing");
-    assert_eq!(first.header("X-CSW-Charge"), "billable opens_conversation");
-
-    gateway.wait_for_conversation(STRANGER, "summer_promotion", "joins marketing");
-    let other = gateway.send(&template(STRANGER, "order_confirmation"));
-    assert_eq!(other.header("X-CSW-Conversation"), "opens utility");
 }
 
 #[test]
