@@ -10,7 +10,7 @@ files["lua/mod_csw.lua"] = { std = "lua54", globals = { "module" }, read_globals
 files["benches/prosody/*.lua"] = { std = "lua54", globals = { "module" } }
 files["examples/prosody/*.lua"] = { global = false } -- what Prosody's configuration sets are globals
 files["lua/csw/haproxy*.lua"] = { std = "lua53", read_globals = { "core", "filter" } }
-files["tests/haproxy/*.lua"] = { std = "lua53", globals = { "core" } }
+files["benches/haproxy/*.lua"] = { std = "lua53", globals = { "core" } }
 files["examples/nginx/*.lua"] = { std = "ngx_lua" }
 files["benches/*.lua"] = { std = "ngx_lua" }
 files["tests/**/*_spec.lua"] = { std = "max+busted" }

@@ -65,8 +65,8 @@ gateway() {
     printf token >"$at/verify_token"
     sed -e "s|/var/lib/csw|$at/store|" -e "s|/etc/csw/|$at/|" "$root/examples/haproxy/csw.toml" >"$at/csw.toml"
     { echo "$lua"; sed "s|/etc/csw.toml|$at/csw.toml|" "$root/examples/haproxy/csw.lua"; } >"$at/csw.lua"
-    cp "$root/tests/haproxy/longest.lua" "$at/lua/watch.lua"
-    cc -O2 -shared -fPIC -o "$at/lua/longest.so" "$root/tests/haproxy/longest.c"
+    cp "$root/benches/haproxy/longest.lua" "$at/lua/watch.lua"
+    cc -O2 -shared -fPIC -o "$at/lua/longest.so" "$root/benches/haproxy/longest.c"
 
     local paths="lua-prepend-path $build/share/lua/?.lua\n    lua-prepend-path $build/share/lua/?/init.lua\n"
     paths+="    lua-prepend-path $at/lua/?.lua\n    lua-prepend-path $at/lua/?.so cpath\n"

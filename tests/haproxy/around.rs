@@ -1,4 +1,4 @@
-//! What HAProxy does around csw: users, threads, reloads, ends, and what a call costs it.
+//! What HAProxy does around csw: users, threads, reloads and ends.
 
 use std::collections::HashSet;
 use std::fs;
@@ -222,48 +222,6 @@ fn what_was_submitted_is_on_disk_when_the_worker_is_gone() {
         let answer = gateway.send(&template(customer, "summer_promotion"));
         assert_eq!(answer.header("X-CSW-Conversation"), "joins marketing", "{customer}");
     }
-}
-
-/// The instrument of the bench; what it finds here is only bounded, since the machine does other things meanwhile.
-#[test]
-fn no_call_holds_a_thread() {
-    let platform = Server::platform();
-    let instrument = manifest().join("tests/haproxy");
-    let gateway = Gateway::new()
-        .platform(&platform)
-        .file("lua/watch.lua", &fs::read_to_string(instrument.join("longest.lua")).unwrap())
-        .module(&instrument.join("longest.c"))
-        .lua("require('watch')")
-        .edit(
-            "http-request use-service lua.csw_webhook",
-            "http-request use-service lua.longest if { path /longest }\n http-request use-service lua.csw_webhook",
-        )
-        .start();
-    let longest = || {
-        let said = gateway.get("/longest").text();
-        let said: Vec<_> = said.split_whitespace().map(|number| number.parse::<u64>().unwrap()).collect();
-        (Duration::from_micros(said[0]), Duration::from_micros(said[1]), said[2])
-    };
-    gateway.webhook(&inbound(CUSTOMER, now()));
-    longest();
-
-    // While the disk takes nothing for a second.
-    let store = gateway.store();
-    let writing = store.write_txn().unwrap();
-    thread::scope(|scope| {
-        let webhook = scope.spawn(|| gateway.webhook(&inbound(CUSTOMER, now())));
-        for _ in 0..200 {
-            assert_eq!(gateway.send(&text(CUSTOMER)).status, 200);
-            assert_eq!(gateway.send(&text(STRANGER)).status, 400);
-            gateway.window(CUSTOMER);
-        }
-        thread::sleep(Duration::from_secs(1));
-        drop(writing);
-        assert_eq!(webhook.join().unwrap().status, 200);
-    });
-    let (wall, cpu, calls) = longest();
-    assert!(calls > 1000, "{calls}");
-    assert!(cpu < Duration::from_millis(2) && wall < Duration::from_millis(200), "{wall:?} {cpu:?}");
 }
 
 #[test]

@@ -25,7 +25,6 @@ pub struct Builder {
     options: String,
     lua: String,
     files: Vec<(String, String)>,
-    modules: Vec<PathBuf>,
     edits: Vec<(String, String)>,
     platform: u16,
 }
@@ -79,12 +78,6 @@ impl Builder {
         self
     }
 
-    /// A module of C, compiled.
-    pub fn module(mut self, source: &Path) -> Self {
-        self.modules.push(source.into());
-        self
-    }
-
     /// Changes haproxy.cfg.
     pub fn edit(mut self, from: &str, to: &str) -> Self {
         self.edits.push((from.into(), to.into()));
@@ -127,10 +120,6 @@ impl Builder {
         fs::write(dir.path().join("csw.toml"), toml).unwrap();
         for (name, text) in &self.files {
             fs::write(dir.path().join(name), text).unwrap();
-        }
-        for source in &self.modules {
-            let name = source.file_stem().unwrap().to_str().unwrap();
-            shell(&format!("cc -O2 -Wall -Wextra -Werror -shared -fPIC -o {root}/lua/{name}.so {}", source.display()));
         }
 
         let options = self.options.replace("PORT", &port.to_string());
@@ -176,7 +165,6 @@ impl Gateway {
             options: String::new(),
             lua: String::new(),
             files: Vec::new(),
-            modules: Vec::new(),
             edits: Vec::new(),
             platform: closed_port(),
         }
