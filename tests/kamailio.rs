@@ -18,7 +18,6 @@ use serde_json::json;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/scenario.rs"]
-#[macro_use]
 mod scenario;
 #[path = "kamailio/sip.rs"]
 mod sip;
@@ -26,6 +25,7 @@ mod sip;
 mod workshop;
 
 use gateway::{rfc3339, timed};
+use scenario::Driver;
 use workshop::*;
 
 fn pair(verdict: &str, reason: &str) -> (String, String) {
@@ -884,8 +884,6 @@ onreply_route[ksr_replied] {
     lua_run("ksr_replied");
 }
 "#;
-
-driver!(Gateway);
 
 #[test]
 fn scenarios_come_out_as_in_every_gateway() {

@@ -16,13 +16,13 @@ use serde_json::json;
 #[path = "support/gateway.rs"]
 mod gateway;
 #[path = "support/scenario.rs"]
-#[macro_use]
 mod scenario;
 #[path = "prosody/stream.rs"]
 mod stream;
 #[path = "prosody/workshop.rs"]
 mod workshop;
 
+use scenario::Driver;
 use workshop::*;
 
 const HOUR: u64 = 3_600_000;
@@ -927,8 +927,6 @@ fn configuration_of_the_readme_works() {
     stage.customer_writes(CUSTOMER, 0);
     assert_eq!(stage.sends_text(CUSTOMER, 0), answer("allow", "window_open"));
 }
-
-driver!(Stage);
 
 #[test]
 fn scenarios_come_out_as_in_every_gateway() {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::scenario::Driver;
+
 pub use crate::gateway::{
     BUSINESS, CUSTOMER, build, csw_toml, free_port, manifest, now, require_build, shell, signal, wait,
 };
@@ -188,21 +190,6 @@ impl Gateway {
         exchange(IpAddr::from(TRUNK), self.port, Transport::Udp, message)
     }
 
-    /// A customer writes.
-    pub fn customer_writes(&self, customer: &str, at: u64) {
-        let reply = self.receive(&inbound(customer).at(at));
-        assert_eq!(reply.status(), 200, "{reply:?}");
-    }
-
-    /// A free-form send: what became of it, and why.
-    pub fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.send(&text(customer).at(at)).decision()
-    }
-
-    pub fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.send(&template(customer, name).at(at)).decision()
-    }
-
     pub fn log(&self) -> String {
         fs::read_to_string(self.dir.path().join("log")).unwrap()
     }
@@ -254,6 +241,21 @@ impl Gateway {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+}
+
+impl Driver for Gateway {
+    fn customer_writes(&self, customer: &str, at: u64) {
+        let reply = self.receive(&inbound(customer).at(at));
+        assert_eq!(reply.status(), 200, "{reply:?}");
+    }
+
+    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
+        self.send(&text(customer).at(at)).decision()
+    }
+
+    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
+        self.send(&template(customer, name).at(at)).decision()
     }
 }
 

@@ -14,6 +14,8 @@ use std::thread;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::scenario::Driver;
+
 pub use crate::gateway::*;
 pub use crate::stream::Stream;
 
@@ -298,27 +300,6 @@ impl Stage {
         Self::set(Gateway::new().top("test_clock = true\n"))
     }
 
-    /// A customer's message arrives at its user, and with that it is on record.
-    pub fn customer_writes(&self, customer: &str, at: u64) {
-        let id = self.gateway.id();
-        self.component.send(&format!(
-            "<message from='{customer}@{COMPONENT}' to='support@example.com' type='chat' id='{id}'>\
-             <body>Hello</body>{}</message>",
-            clock(at)
-        ));
-        let arrived = self.client.next_where(|stanza| stanza.attribute("id") == id);
-        assert_eq!(arrived.name, "message", "{arrived:?}");
-    }
-
-    /// The verdict and the reason of a text.
-    pub fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-        self.sends(customer, at, "<body>Hello</body>")
-    }
-
-    pub fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-        self.sends(customer, at, &format!("<template xmlns='urn:csw:whatsapp' name='{name}' language='en_US'/>"))
-    }
-
     /// The component has got what was sent before, and nothing of it is left.
     pub fn nothing_reached_the_component(&self) {
         let id = self.gateway.id();
@@ -340,6 +321,28 @@ impl Stage {
         let side = if word("verdict") == "deny" { &self.client } else { &self.component };
         side.next_where(|stanza| stanza.attribute("id") == id);
         (word("verdict"), word("reason"))
+    }
+}
+
+impl Driver for Stage {
+    /// A customer's message arrives at its user, and with that it is on record.
+    fn customer_writes(&self, customer: &str, at: u64) {
+        let id = self.gateway.id();
+        self.component.send(&format!(
+            "<message from='{customer}@{COMPONENT}' to='support@example.com' type='chat' id='{id}'>\
+             <body>Hello</body>{}</message>",
+            clock(at)
+        ));
+        let arrived = self.client.next_where(|stanza| stanza.attribute("id") == id);
+        assert_eq!(arrived.name, "message", "{arrived:?}");
+    }
+
+    fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
+        self.sends(customer, at, "<body>Hello</body>")
+    }
+
+    fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
+        self.sends(customer, at, &format!("<template xmlns='urn:csw:whatsapp' name='{name}' language='en_US'/>"))
     }
 }
 

@@ -38,26 +38,6 @@ fn sends(gateway: &impl Http, body: &str, at: u64) -> (String, String) {
     (answer.header("X-CSW-Verdict"), answer.header("X-CSW-Reason"))
 }
 
-/// Lets a workshop's own methods of these names drive the stories.
-#[allow(unused_macros, reason = "those over HTTP need none")]
-macro_rules! driver {
-    ($workshop:ty) => {
-        impl $crate::scenario::Driver for $workshop {
-            fn customer_writes(&self, customer: &str, at: u64) {
-                self.customer_writes(customer, at);
-            }
-
-            fn sends_text(&self, customer: &str, at: u64) -> (String, String) {
-                self.sends_text(customer, at)
-            }
-
-            fn sends_template(&self, customer: &str, name: &str, at: u64) -> (String, String) {
-                self.sends_template(customer, name, at)
-            }
-        }
-    };
-}
-
 /// Plays every story, and says how many there were.
 pub fn play(driver: &dyn Driver) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
