@@ -7,7 +7,9 @@
 #define TEXT "{\"to\":\"+1 650 555 1234\",\"type\":\"text\",\"text\":{\"body\":\"Hello\"}}"
 #define ACCEPTED "{\"messages\":[{\"id\":\"wamid.1\"}]}"
 #define REQUEST                                                                                                        \
-    "{\"business\":\"" BUSINESS "\",\"customer\":\"" CUSTOMER "\",\"open\":{\"type\":\"text\"},\"closed\":{\"type\":\"template\"}}"
+    "{\"business\":\"" BUSINESS "\",\"customer\":\"" CUSTOMER "\","                                                    \
+    "\"open\":{\"type\":\"text\",\"text\":{\"body\":\"Hello\"}},"                                                      \
+    "\"closed\":{\"type\":\"template\",\"template\":{\"name\":\"order_update\",\"language\":{\"code\":\"en_US\"}}}}"
 
 static csw_error error = {.size = sizeof error};
 static char room[128 * 1024];
