@@ -72,14 +72,14 @@ impl Applying<'_, '_> {
     /// Takes a name away from a contact that goes by others, too.
     pub(super) fn let_go(&mut self, business: Business, mut found: Found, name: Customer) -> Result<()> {
         found.contact.names.retain(|known| *known != name);
-        self.records.0.delete(Table::Contacts, &codec::contact_key(business, &name))?;
-        if found.customer == name {
+        if found.customer == name && found.contact.names.is_empty() {
             // Without another name nobody could ever ask for what is known of them, nor have it erased.
-            let Some(next) = found.contact.names.first().copied() else {
-                self.give_up_all(business, &found)?;
-                let found = self.named(business, &found.customer)?;
-                return self.erase(business, &found);
-            };
+            self.give_up_all(business, &found)?;
+            let found = self.named(business, &name)?;
+            return self.erase(business, &found);
+        }
+        self.records.0.delete(Table::Contacts, &codec::contact_key(business, &name))?;
+        if let Some(next) = found.contact.names.first().copied().filter(|_| found.customer == name) {
             found.contact.names.retain(|known| *known != next);
             self.move_messages(business, &name, &next)?;
             for known in &found.contact.names {
