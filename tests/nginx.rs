@@ -941,7 +941,8 @@ fn run_prints_lines_that_work_and_leaves_nothing_behind() {
     assert!(outputs[5].contains("\"state\":\"open\""), "{}", outputs[5]);
     assert!(outputs[6].contains("csw_decisions_total"), "{}", outputs[6]);
 
-    shell(&format!("kill -INT {}", run.0.id()));
+    // Not INT, which is ignored by what a shell has started in the background.
+    shell(&format!("kill -TERM {}", run.0.id()));
     assert!(run.0.wait().unwrap().success());
     let left: Vec<_> = fs::read_dir(temp.path()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
