@@ -7,6 +7,7 @@ local concat = table.concat
 local format = string.format
 local match  = string.match
 local now    = os.time
+local open   = io.open
 local pairs  = pairs
 local pcall  = pcall
 local tonumber = tonumber
@@ -104,9 +105,9 @@ local CLOSED_REASONS = { window_closed = true, never_seen = true, refused_by_pla
 ---  holding the host
 ---@field channel? fun(location: string, letter: csw.Letter): integer?, string?  gives a text to another channel: its
 ---  HTTP status, and its id for it
----@field send? fun(send: csw.Send, token_file: string?): integer?, table?, string?  a send of our own through the
----  gateway's own send path, with the number's token: status, headers (lower case) and body of the answer; nil, nil,
----  message where nobody can tell what became of it
+---@field send? fun(send: csw.Send, token: string?): integer?, table?, string?  a send of our own through the
+---  gateway's own send path, with the number's access token: status, headers (lower case) and body of the answer; nil,
+---  nil, message where nobody can tell what became of it
 
 ---@class csw.Letter
 ---@field to string          the customer's phone number, digits alone
@@ -275,22 +276,51 @@ local function fate_of(status, headers, body)
 end
 
 
+-- Read anew for each send: tokens are rotated.
+local function token_of(path)
+  local file, message = open(path, "rb")
+  if not file then
+    return nil, message
+  end
+
+  local token = match(file:read("*a") or "", "^%s*(%S+)%s*$")
+  file:close()
+
+  return token, "it does not hold one token"
+end
+
+
+-- A send of our own, with the number's access token: what became of it, and why.
+local function send_own(gate, send, hands)
+  local path = gate:settings(send.business).token_file
+  local token, message
+  if path then
+    token, message = token_of(path)
+    if not token then
+      return "later", "token_file: " .. message
+    end
+  end
+
+  return fate_of(hands.send(send, token))
+end
+
+
 -- For a message that the platform took and then refused: sends it once more where the customer has written since, else
 -- runs the closed branch.
 local function again(gate, send, hands)
-  local settings = gate:settings(send.business)
+  local mode = gate:settings(send.business).mode
   local decision, message = gate:decide(send.business, send.body, send.at)
   if not decision then
     return "later", message
   end
 
-  if settings.mode ~= "enforce" then
-    return "refused", "the number's mode is " .. settings.mode
+  if mode ~= "enforce" then
+    return "refused", "the number's mode is " .. mode
   end
 
   if decision.verdict == "allow" then
     send.parked = true
-    return fate_of(hands.send(send, settings.token_file))
+    return send_own(gate, send, hands)
   end
 
   hands = { forwards = true, await = hands.await, channel = hands.channel, send = hands.send }
@@ -299,7 +329,7 @@ local function again(gate, send, hands)
   if action.forward then
     local template = { gateway = send.gateway, business = send.business, body = action.forward, at = send.at,
       endpoint = "messages" }
-    local fate, why = fate_of(hands.send(template, settings.token_file))
+    local fate, why = send_own(gate, template, hands)
     return fate, why, action.instead
   end
 
@@ -365,9 +395,7 @@ function _M.drain(gate, gateway, hands, at)
         ok, fate, why, instead = pcall(again, gate, send, hands)
 
       else
-        ok, fate, why = pcall(function()
-          return fate_of(hands.send(send, gate:settings(parcel.business).token_file))
-        end)
+        ok, fate, why = pcall(send_own, gate, send, hands)
       end
       if not ok then
         fate, why = "lost", tostring(fate)

@@ -7,7 +7,6 @@ local guard   = require "csw.guard"
 local format = string.format
 local match  = string.match
 local min    = math.min
-local open   = io.open
 local pairs  = pairs
 local tostring = tostring
 
@@ -56,19 +55,6 @@ function _M.post(url, headers, body)
 end
 
 
-local function first_line(path)
-  local file, message = open(path, "r")
-  if not file then
-    return nil, message
-  end
-
-  local line = file:read("l")
-  file:close()
-
-  return line
-end
-
-
 --- The hands of a gate: `await` always, `channel` and `send` where HAProxy is told where its own frontend is.
 ---@param gate csw.Gate?
 ---@param own string?  where this HAProxy takes sends, such as "http://127.0.0.1:8080/v23.0"
@@ -113,19 +99,13 @@ function _M.of(gate, own)
   end
 
 
-  function hands.send(send, token_file)
+  function hands.send(send, token)
     local headers = {
+      ["authorization"] = token and "Bearer " .. token,
       ["content-type"] = guard.content_type(send.body),
       ["x-csw-parked"] = send.parked and "1" or nil,
       ["x-csw-at"] = send.at and format("%.0f", send.at),
     }
-    if token_file then
-      local token, message = first_line(token_file)
-      if not token then
-        return 503, { ["x-csw-reached"] = "no", ["x-csw-why"] = "token_file: " .. (message or "it is empty") }, message
-      end
-      headers["authorization"] = "Bearer " .. token
-    end
 
     local url = format("%s/%s/%s", own, send.business, send.endpoint)
     local status, answered, body = _M.post(url, headers, send.body)

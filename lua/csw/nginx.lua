@@ -267,8 +267,8 @@ function _M.init_worker(path, opts)
       error("csw.nginx.init_worker: loopback is " .. tostring(options.loopback)
         .. "; it is an address of this server such as \"http://127.0.0.1:8080/v23.0\"", 2)
     end
-    hands.send = function(send, token_file)
-      return at_hand.send(options.loopback, send, token_file)
+    hands.send = function(send, token)
+      return at_hand.send(options.loopback, send, token)
     end
     -- One worker looks; another takes its place when it is gone.
     if ngx.worker.id() == 0 then

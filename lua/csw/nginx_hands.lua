@@ -7,7 +7,6 @@ local gmatch   = string.gmatch
 local lower    = string.lower
 local match    = string.match
 local min      = math.min
-local open     = io.open
 local tonumber = tonumber
 
 local ngx = ngx
@@ -68,23 +67,6 @@ function _M.channel(location, letter)
 end
 
 
--- Read anew for each send: tokens are rotated.
-local function token_of(path)
-  if not path then
-    return nil
-  end
-
-  local file, message = open(path, "rb")
-  if not file then
-    return nil, message
-  end
-
-  local token = match(file:read("*a") or "", "^%s*(%S+)%s*$")
-  file:close()
-  return token, not token and "it does not hold one token" or nil
-end
-
-
 -- One request to this server itself. nil where nobody can tell what became of it.
 local function request(address, path, lines, body, timeout)
   local host, port = match(address, "^http://([^/:]+):(%d+)")
@@ -121,17 +103,12 @@ end
 --- A send of our own through this server's send location.
 ---@param address string  of this server, with the path before the number: "http://127.0.0.1:8080/v23.0"
 ---@param send csw.Send
----@param token_file string?
+---@param token string?   the number's access token
 ---@return integer? status
 ---@return table<string, string>? headers  their names in lower case
 ---@return string? body  or the message
-function _M.send(address, send, token_file)
+function _M.send(address, send, token)
   local lines = { "Content-Type: application/json" }
-  local token, message = token_of(token_file)
-  if message then
-    return 503, { ["x-csw-reached"] = "no", ["x-csw-why"] = "token_file: " .. message }, message
-  end
-
   if token then
     lines[#lines + 1] = "Authorization: Bearer " .. token
   end

@@ -90,7 +90,7 @@ fn parked_messages_go_out_in_order_with_the_numbers_token_once_the_customer_writ
     // Beside the store: what the worker reads lies inside the chroot.
     let token = "[numbers.106540352242922]\ntoken_file = \"store/token\"\n";
     let gateway =
-        Gateway::new().toml(PARK).toml(token).file("store/token", "EAAG\n").options(OWN).platform(&platform).start();
+        Gateway::new().toml(PARK).toml(token).file("store/token", "EAAG \r\n").options(OWN).platform(&platform).start();
     for text in ["one", "two", "three"] {
         let answer = gateway.send(&text_of(CUSTOMER, text));
         assert_eq!((answer.status, answer.header("X-CSW-Instead")), (202, "park".into()), "{}", answer.text());
