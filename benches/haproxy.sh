@@ -9,50 +9,13 @@
 # upstream is an nginx that answers every send with an id of its own.
 set -euo pipefail
 
-seconds=${1:-8}
-root=$(cd "$(dirname "$0")/.." && pwd)
-build=$(cd "${CSW_BUILD:-$root/build}" && pwd)
-for program in haproxy nginx wrk cc; do
-    command -v "$program" >/dev/null || { echo "$program is missing: run make deps" >&2; exit 1; }
-done
+. "$(dirname "$0")/http.sh"
+need haproxy nginx wrk cc
 [[ $(id -u) == 0 ]] || { echo "HAProxy is started by root, as Debian's unit does: run this as root" >&2; exit 1; }
 
-dir=$(mktemp -d)
-pids=()
-stop() {
-    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap stop EXIT
-
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 12000)); do
-        (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
-    done
-}
 guarded=$(free_port) plain=$(free_port) upstream=$(free_port) measured=$(free_port)
 
-cat >"$dir/upstream.conf" <<END
-user $(id -un);
-worker_processes 1;
-pid $dir/upstream.pid;
-error_log $dir/upstream_error.log;
-events { worker_connections 1024; }
-http {
-    client_body_temp_path $dir/client_body;
-    access_log off;
-    keepalive_requests 1000000000;
-    server {
-        listen 127.0.0.1:$upstream;
-        default_type application/json;
-        location / { return 200 '{"messaging_product":"whatsapp","messages":[{"id":"wamid.\$request_id"}]}'; }
-    }
-}
-END
-nginx -c "$dir/upstream.conf" -g 'daemon off;' &
-pids+=($!)
+start_upstream "$upstream"
 
 # The example with the paths of this run: a gateway of its own below $dir/NAME, on PORT, with further lines of Lua.
 gateway() {
@@ -90,50 +53,10 @@ backend plain
     server graph 127.0.0.1:$upstream
 END
 gateway measured "$measured" 'require("watch")' 'http-request use-service lua.longest if { path /longest }' </dev/null
-for port in "$upstream" "$guarded" "$plain" "$measured"; do
-    until (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do sleep 0.05; done
-done
+wait_for_ports "$guarded" "$plain" "$measured"
+customers_write "$guarded" "$measured"
 
-# A thousand customers write, so that their windows are open.
-customers=1000
-messages=$(for ((n = 0; n < customers; n++)); do
-    printf '%s{"from":"1650555%04d","id":"wamid.in%d","timestamp":"%d","type":"text","text":{"body":"x"}}' \
-        "$([[ $n == 0 ]] || echo ,)" "$n" "$n" "$(date +%s)"
-done)
-printf '{"object":"whatsapp_business_account","entry":[{"id":"1","changes":[{"field":"messages","value":{"messaging_product":"whatsapp","metadata":{"display_phone_number":"15550783881","phone_number_id":"106540352242922"},"messages":[%s]}}]}]}' \
-    "$messages" >"$dir/webhook.json"
-signature=$(openssl dgst -sha256 -hmac secret -r "$dir/webhook.json" | cut -d' ' -f1)
-for port in "$guarded" "$measured"; do
-    curl -sSf -H "X-Hub-Signature-256: sha256=$signature" "http://127.0.0.1:$port/webhook" \
-        --data-binary "@$dir/webhook.json"
-done
-
-cat >"$dir/send.lua" <<'END'
-local body = '{"messaging_product":"whatsapp","recipient_type":"individual","to":"1650555%04d",'
-  .. '"type":"text","text":{"preview_url":false,"body":"' .. ("x"):rep(180) .. '"}}'
-local n = 0
-
-function request()
-  n = (n + 1) % 1000
-  return wrk.format("POST", "/v23.0/106540352242922/messages",
-    { ["Content-Type"] = "application/json" }, body:format(n))
-end
-END
-
-echo "$(nproc) cores, $(haproxy -v | head -n 1 | cut -d' ' -f1-3), wrk -t1 -c32 -d${seconds}s"
-printf '%-10s %12s %10s %10s %10s\n' path requests/s p50 p99 failed
-measure() {
-    wrk -t1 -c32 -d"${seconds}s" --latency -s "$dir/send.lua" "http://127.0.0.1:$2" >"$dir/wrk"
-    printf '%-10s %12s %10s %10s %10s\n' "$1" \
-        "$(awk '/Requests\/sec/ { print $2 }' "$dir/wrk")" \
-        "$(awk '$1 == "50%" { print $2 }' "$dir/wrk")" \
-        "$(awk '$1 == "99%" { print $2 }' "$dir/wrk")" \
-        "$(awk '/Non-2xx/ { n += $NF } /Socket errors/ { n += $4 + $6 + $8 + $10 } END { print n + 0 }' "$dir/wrk")"
-}
-for _ in 1 2; do
-    measure plain "$plain"
-    measure guarded "$guarded"
-done
+measure_by_turns "$(haproxy -v | head -n 1 | cut -d' ' -f1-3)" "$plain" "$guarded"
 echo "answers that could not be recorded, or other complaints: $(grep -c 'csw:' "$dir/guarded/stderr" || true)"
 
 longest() {
@@ -141,14 +64,12 @@ longest() {
     printf '%-32s longest hold %6d us by the clock, %5d us of processor, %9d calls\n' "$1" "$wall" "$cpu" "$calls"
 }
 curl -sS -o /dev/null "http://127.0.0.1:$measured/longest"
-wrk -t1 -c1 -d"${seconds}s" -s "$dir/send.lua" "http://127.0.0.1:$measured" >/dev/null
+send_for_a_round "$measured" 1
 longest "sends, one at a time"
-wrk -t1 -c32 -d"${seconds}s" -s "$dir/send.lua" "http://127.0.0.1:$measured" >/dev/null
+send_for_a_round "$measured" 32
 longest "sends, 32 at a time"
 { printf '{"padding":"'; head -c 3000000 /dev/zero | tr '\0' x; printf '"}'; } >"$dir/large.json"
-signature=$(openssl dgst -sha256 -hmac secret -r "$dir/large.json" | cut -d' ' -f1)
 for _ in 1 2 3 4 5; do
-    curl -sSf -H "X-Hub-Signature-256: sha256=$signature" "http://127.0.0.1:$measured/webhook" \
-        --data-binary "@$dir/large.json"
+    webhook "$measured" "$dir/large.json"
 done
 longest "webhooks of 3 MB"
