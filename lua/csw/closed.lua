@@ -286,7 +286,7 @@ local function token_of(path)
   local token = match(file:read("*a") or "", "^%s*(%S+)%s*$")
   file:close()
 
-  return token, "it does not hold one token"
+  return token, not token and "it does not hold one token" or nil
 end
 
 
