@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 /// The longest customer text: `US.ENT.` and 128 characters, or a group id of that length.
-const CUSTOMER_MAX: usize = 136;
+pub const CUSTOMER_MAX: usize = 136;
 /// Phone numbers as the platform writes them have no more digits than this (ITU-T E.164, 6.2.1).
 const PHONE_MAX: usize = 15;
 /// Test numbers and short codes are short; below this a number is a typing error.
@@ -113,14 +113,14 @@ impl Customer {
     }
 
     fn phone(text: &str) -> Result<Self> {
-        let digits = digits::<PHONE_MAX>(text).filter(|digits| digits.len() >= PHONE_MIN);
-        let digits = digits.ok_or_else(|| {
+        let digits = digits(text).filter(|digits| (PHONE_MIN..=PHONE_MAX).contains(&digits.len()));
+        let text = digits.ok_or_else(|| {
             Error::invalid(format!(
                 "customer {}: expected a phone number of {PHONE_MIN} to {PHONE_MAX} digits, a user id like US.1349, or group:<id>",
                 quoted(text)
             ))
         })?;
-        Ok(Customer { kind: Kind::Phone, text: fitted(&digits)? })
+        Ok(Customer { kind: Kind::Phone, text })
     }
 
     /// What the customer is named by.
@@ -200,6 +200,10 @@ fn quoted(text: &str) -> String {
 
 /// The digits of a phone number: an optional `+` first, then digits and punctuation; `None` for anything else or more than `N` digits.
 fn digits<const N: usize>(text: &str) -> Option<ArrayString<N>> {
+    // As most are written: in one piece.
+    if text.bytes().all(|letter| letter.is_ascii_digit()) {
+        return ArrayString::from(text).ok();
+    }
     let mut digits = ArrayString::new();
     for letter in text.strip_prefix('+').unwrap_or(text).chars() {
         match letter {

@@ -140,7 +140,7 @@ pub fn unpriced(
     limit: usize,
 ) -> Result<Vec<(Business, Customer)>> {
     // What follows a contact's messages: their keys go on with a zero byte.
-    let from = after.map(|(business, customer)| [codec::contact_key(*business, customer), vec![1]].concat());
+    let from = after.map(|(business, customer)| [codec::contact_key(*business, customer).as_slice(), &[1]].concat());
     let mut found: Vec<(Business, Customer)> = Vec::new();
     records.0.scan(Table::Messages, &from.unwrap_or_default(), &mut |key, value| {
         let seen: SeenId = codec::decode(Table::Messages, value)?;

@@ -28,7 +28,7 @@ use subtle::ConstantTimeEq;
 
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer};
-use crate::rules::contact::Contact;
+use crate::rules::contact::{Contact, Hint};
 use crate::rules::decision::{self, Decision, Mode, PreferFree, Standing, Verdict};
 use crate::rules::event::{Class, Event, Notice};
 use crate::rules::market::Country;
@@ -134,17 +134,15 @@ impl Gate {
         &self.config
     }
 
-    /// A customer's window at a moment. The hot path: one read, no lock, no system call.
+    /// A customer's window at a moment. The hot path: a hint in memory, else one read; no lock, no system call.
     ///
     /// # Errors
     /// `Store`, `Format` or `Forked`.
     pub fn check(&self, business: Business, customer: &Customer, at: Timestamp) -> Result<Checked> {
-        self.read(|records| {
-            let (business, contact) = self.contact(records, business, customer)?;
-            let policy = self.config.policy(business);
-            let window = policy.window(&contact, at);
-            Ok(Checked { window, branch: policy.branch(window.state, at) })
-        })
+        let (business, contact) = self.read(|records| self.contact(records, business, customer, |_| true))?;
+        let policy = self.config.policy(business);
+        let window = policy.window(&contact, at);
+        Ok(Checked { window, branch: policy.branch(window.state, at) })
     }
 
     /// Whether a send may go out, and what it would open and cost. Nothing is recorded.
@@ -171,7 +169,10 @@ impl Gate {
         let outgoing = send::parse(endpoint, body)?;
         self.read(|records| {
             let (business, contact) = match &outgoing.customer {
-                Some(customer) => self.contact(records, business, customer)?,
+                // Without a country of its own, another of its names may have one.
+                Some(customer) => {
+                    self.contact(records, business, customer, |hint| hint.is_all && Country::of(customer).is_some())?
+                }
                 None => (self.canonical(records, business)?, Contact::default()),
             };
             let policy = self.config.policy(business);
@@ -447,7 +448,7 @@ impl Gate {
     /// # Errors
     /// `Store`, `Format` or `Forked`.
     pub fn timeline(&self, business: Business, customer: &Customer) -> Result<Option<Timeline>> {
-        let customer = if self.config.fold_numbers { customer.folded() } else { *customer };
+        let customer = self.config.folded(customer);
         self.read(|records| {
             let business = self.canonical(records, business)?;
             timeline::timeline(records, self.config.policy(business), business, &customer)
@@ -532,9 +533,19 @@ impl Gate {
         self.config.verify_tokens.iter().fold(false, |found, known| found | bool::from(known.as_ref().ct_eq(token)))
     }
 
-    fn contact(&self, records: Records<'_>, business: Business, customer: &Customer) -> Result<(Business, Contact)> {
-        let customer = if self.config.fold_numbers { customer.folded() } else { *customer };
+    /// What is known of a customer; from a hint, where that says enough.
+    fn contact(
+        &self,
+        records: Records<'_>,
+        business: Business,
+        customer: &Customer,
+        is_enough: impl Fn(Hint) -> bool,
+    ) -> Result<(Business, Contact)> {
+        let customer = self.config.folded(customer);
         let business = self.config.canonical(business);
+        if let Some(hint) = records.hint(business, &customer).filter(|hint| is_enough(*hint)) {
+            return Ok((business, hint.into()));
+        }
         if let Some(found) = records.contact(business, &customer)? {
             return Ok((business, found.contact));
         }

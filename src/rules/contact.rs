@@ -32,7 +32,30 @@ pub struct Contact {
     pub persons: Vec<u64>,
 }
 
+/// What is enough of most contacts to answer about them. Of others there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hint {
+    /// The customer's newest act that opens a window. Their window depends on nothing else.
+    pub last_act: Timestamp,
+    /// Whether conversations and charges of a next send depend on nothing else either.
+    pub is_all: bool,
+}
+
+impl From<Hint> for Contact {
+    fn from(hint: Hint) -> Self {
+        Contact { last_act: Some(hint.last_act), ..Contact::default() }
+    }
+}
+
 impl Contact {
+    /// The contact's hint, under whatever rules: there is none where a free entry point or a refusal could play a part.
+    pub fn hint(&self) -> Option<Hint> {
+        let is_plain = self.clicks.is_empty() && !self.conversations.iter().any(Conversation::is_entry);
+        let is_all = self.conversations.is_empty() && self.refusals.is_empty();
+        let last_act = self.last_act.filter(|_| is_plain && !self.is_refused())?;
+        Some(Hint { last_act, is_all })
+    }
+
     /// Takes in a customer's act. Applying it again, late, or in another order gives the same facts.
     pub fn act(&mut self, rules: &RuleSet, act: Act, source: Option<Source>, at: Timestamp) {
         if rules.opens.allows(act) {

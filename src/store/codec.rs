@@ -2,14 +2,15 @@
 
 use std::fmt;
 
+use arrayvec::ArrayVec;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Code, Error, Result};
 use crate::money::{Amount, Currency};
-use crate::party::{Business, Customer};
-use crate::rules::contact::Contact;
+use crate::party::{Business, CUSTOMER_MAX, Customer};
+use crate::rules::contact::{Contact, Hint};
 use crate::rules::event::{Category, Sending, TemplateName};
 use crate::rules::ledger::Line;
 use crate::rules::market::Market;
@@ -18,7 +19,7 @@ use crate::store::Table;
 use crate::time::{Day, Timestamp};
 
 /// The version of the whole store: which tables there are, what their keys look like, and what their records hold.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 /// The version of the records' values.
 const RECORD: u8 = 1;
 
@@ -207,13 +208,21 @@ pub enum NumberRecord {
     Displays(Business),
 }
 
+/// A key that begins with a contact's. It is made for every question, so it takes nothing from the heap.
+pub type ContactKey = ArrayVec<u8, { 9 + CUSTOMER_MAX + 17 }>;
+
 /// The key of a contact: the number, then the customer, so that one number's contacts lie together.
-pub fn contact_key(business: Business, customer: &Customer) -> Vec<u8> {
-    let mut key = Vec::with_capacity(9 + customer.text().len() + 17);
-    key.extend_from_slice(&business.number().to_be_bytes());
-    key.push(customer.kind() as u8);
-    key.extend_from_slice(customer.text().as_bytes());
+pub fn contact_key(business: Business, customer: &Customer) -> ContactKey {
+    let mut key = ContactKey::new();
+    append(&mut key, &business.number().to_be_bytes());
+    append(&mut key, &[customer.kind() as u8]);
+    append(&mut key, customer.text().as_bytes());
     key
+}
+
+/// In one piece. There is room: a key is as long as the longest customer asks for.
+fn append(key: &mut ContactKey, bytes: &[u8]) {
+    let _ = key.try_extend_from_slice(bytes);
 }
 
 /// The number and the customer that a contact's key was made of.
@@ -228,23 +237,23 @@ pub fn contact_of(key: &[u8]) -> Result<(Business, Customer)> {
 }
 
 /// What the keys of all message ids of a contact begin with. Names hold no zero byte, so no contact's prefix begins another's.
-pub fn messages_prefix(business: Business, customer: &Customer) -> Vec<u8> {
+pub fn messages_prefix(business: Business, customer: &Customer) -> ContactKey {
     let mut key = contact_key(business, customer);
-    key.push(0);
+    append(&mut key, &[0]);
     key
 }
 
 /// The key of a message id: beside its contact's other ids, so that what is written together lies together.
-pub fn message_key(business: Business, customer: &Customer, id: IdHash) -> Vec<u8> {
+pub fn message_key(business: Business, customer: &Customer, id: IdHash) -> ContactKey {
     let mut key = messages_prefix(business, customer);
-    key.extend_from_slice(&id);
+    append(&mut key, &id);
     key
 }
 
 /// The key of a parked message: beside its customer's others, in order.
-pub fn parked_key(business: Business, customer: &Customer, id: u64) -> Vec<u8> {
+pub fn parked_key(business: Business, customer: &Customer, id: u64) -> ContactKey {
     let mut key = messages_prefix(business, customer);
-    key.extend_from_slice(&id.to_be_bytes());
+    append(&mut key, &id.to_be_bytes());
     key
 }
 
@@ -363,6 +372,14 @@ pub fn decode<T: DeserializeOwned>(table: Table, bytes: &[u8]) -> Result<T> {
             ),
         )),
         None => Err(foreign(table)),
+    }
+}
+
+/// The hint of what stands under a contact's key; another name, and what cannot be read, has none.
+pub fn hint(bytes: &[u8]) -> Option<Hint> {
+    match decode(Table::Contacts, bytes) {
+        Ok(Slot::Contact(contact)) => contact.hint(),
+        Ok(Slot::Alias(_)) | Err(_) => None,
     }
 }
 

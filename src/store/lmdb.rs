@@ -7,13 +7,18 @@ use std::ops::Bound;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwapOption;
 use heed::types::Bytes;
 use heed::{Database, Env, EnvFlags, EnvOpenOptions, MdbError, RoTxn, RwTxn, WithTls};
+use once_cell::unsync::OnceCell;
 
 use crate::error::{Code, Error, Result};
+use crate::rules::contact::Hint;
 use crate::store::codec::{self, FORMAT};
+use crate::store::hints::{Hints, Mark, Name};
 use crate::store::{Read, Store, Table, Usage, Visit, Write};
 
 /// The address space that a new store reserves; the file grows with what is in it.
@@ -25,6 +30,8 @@ const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
 /// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
 const ROOM_MIN: u64 = 1 << 20;
 const FORMAT_KEY: &[u8] = b"format";
+/// The table of hints that every transaction goes through.
+const HINTS_KEY: &[u8] = b"hints";
 
 type Tables = [Database<Bytes, Bytes>; Table::ALL.len()];
 
@@ -33,6 +40,9 @@ pub struct LmdbStore {
     env: Env<WithTls>,
     tables: Tables,
     path: PathBuf,
+    hints: ArcSwapOption<Hints>,
+    /// Whether the next transaction may make a table of hints: not again at once where that has failed.
+    may_make_hints: AtomicBool,
     /// Set when a commit could not be synced: what is on disk is no longer certain, so nothing more is acknowledged.
     suspect: AtomicBool,
     /// Holds this process's byte of `csw.lock`.
@@ -74,7 +84,15 @@ impl LmdbStore {
         let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
         check_length(&env, path).map_err(|cause| open_error(path, &cause))?;
         let tables = open_tables(&env).map_err(|cause| open_error(path, &cause))??;
-        let store = LmdbStore { env, tables, path: path.to_owned(), suspect: AtomicBool::new(false), _lock: lock };
+        let store = LmdbStore {
+            env,
+            tables,
+            path: path.to_owned(),
+            hints: ArcSwapOption::empty(),
+            may_make_hints: AtomicBool::new(true),
+            suspect: AtomicBool::new(false),
+            _lock: lock,
+        };
         store.tidy()?;
         Ok(store)
     }
@@ -105,6 +123,62 @@ impl LmdbStore {
         written.map_err(|cause| open_error(path, &cause))
     }
 
+    /// Begins a transaction, and the table of hints that goes with it. Names a new table first, in a commit of its own, where the store names none
+    /// that will do: so a table that somebody still has mapped has missed a commit, and says nothing.
+    fn begin(&self) -> Result<(RwTxn<'_>, Option<Arc<Hints>>)> {
+        let failed = |cause| self.fault(&cause);
+        let meta = &self.tables[Table::Meta.index()];
+        loop {
+            let mut txn = self.env.write_txn().map_err(failed)?;
+            let contacts = self.tables[Table::Contacts.index()].len(&txn).map_err(failed)?;
+            let named = self.named_hints(&txn).map_err(failed)?;
+            let may_make = self.may_make_hints.load(Ordering::Acquire);
+            if let Some(hints) = named.and_then(|name| self.mapped_hints(name))
+                && (hints.has_room(contacts) || !may_make)
+                && hints.begin(txn.id() as u64)
+            {
+                return Ok((txn, Some(hints)));
+            }
+            if named.is_none() && !may_make {
+                return Ok((txn, None));
+            }
+            let made = if may_make { Hints::make(&self.path, contacts).ok().map(Arc::new) } else { None };
+            let renamed = match &made {
+                Some(hints) => meta.put(&mut txn, HINTS_KEY, &hints.name()),
+                None => meta.delete(&mut txn, HINTS_KEY).map(drop),
+            };
+            renamed.map_err(failed)?;
+            self.commit(txn)?;
+            self.may_make_hints.store(made.is_some(), Ordering::Release);
+            self.hints.store(made);
+        }
+    }
+
+    fn commit(&self, txn: RwTxn<'_>) -> Result<()> {
+        let committed = txn.commit();
+        // What is committed stays so; a file that could not be padded is, when it is opened next.
+        let _ = pad(&self.env, &self.path);
+        committed.map_err(|cause| {
+            self.suspect.store(!self.is_out_of_room(&cause), Ordering::Release);
+            self.fault(&cause)
+        })
+    }
+
+    fn named_hints(&self, txn: &RoTxn<'_>) -> heed::Result<Option<Name>> {
+        let named = self.tables[Table::Meta.index()].get(txn, HINTS_KEY)?;
+        Ok(named.and_then(|name| name.try_into().ok()))
+    }
+
+    /// The table of that name, mapped now if it was not.
+    fn mapped_hints(&self, name: Name) -> Option<Arc<Hints>> {
+        let mapped = self.hints.load_full().filter(|hints| hints.name() == name);
+        mapped.or_else(|| {
+            let opened = Hints::open(&self.path, name).map(Arc::new)?;
+            self.hints.store(Some(Arc::clone(&opened)));
+            Some(opened)
+        })
+    }
+
     /// Whether a commit found no room on the disk: it changed nothing then. LMDB says EIO of a write that was cut short.
     fn is_out_of_room(&self, cause: &heed::Error) -> bool {
         let heed::Error::Io(io) = cause else { return false };
@@ -133,8 +207,7 @@ impl LmdbStore {
 
 impl Store for LmdbStore {
     fn read(&self, work: &mut dyn FnMut(&dyn Read) -> Result<()>) -> Result<()> {
-        let txn = self.env.read_txn().map_err(|cause| self.fault(&cause))?;
-        work(&Snapshot { store: self, txn: &txn })
+        work(&Snapshot { store: self, txn: OnceCell::new() })
     }
 
     fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
@@ -147,16 +220,15 @@ impl Store for LmdbStore {
                 ),
             ));
         }
-        let txn = self.env.write_txn().map_err(|cause| self.fault(&cause))?;
-        let mut transaction = Transaction { store: self, txn };
+        let (txn, hints) = self.begin()?;
+        let mut transaction = Transaction { store: self, txn, hints, marks: Vec::new() };
         work(&mut transaction)?;
-        let committed = transaction.txn.commit();
-        // What is committed stays so; a file that could not be padded is, when it is opened next.
-        let _ = pad(&self.env, &self.path);
-        committed.map_err(|cause| {
-            self.suspect.store(!self.is_out_of_room(&cause), Ordering::Release);
-            self.fault(&cause)
-        })
+        let Transaction { txn, hints, marks, .. } = transaction;
+        self.commit(txn)?;
+        if let Some(hints) = hints {
+            marks.iter().for_each(|mark| hints.set(mark));
+        }
+        Ok(())
     }
 
     fn usage(&self) -> Result<Option<Usage>> {
@@ -167,7 +239,12 @@ impl Store for LmdbStore {
     }
 
     fn tidy(&self) -> Result<()> {
-        self.env.clear_stale_readers().map(drop).map_err(|cause| self.fault(&cause))
+        self.may_make_hints.store(true, Ordering::Release);
+        let tidied = self.env.clear_stale_readers().and_then(|_| {
+            let named = self.named_hints(&*self.env.read_txn()?)?;
+            Ok(named.and_then(|name| self.mapped_hints(name)))
+        });
+        tidied.map(drop).map_err(|cause| self.fault(&cause))
     }
 }
 
@@ -195,28 +272,56 @@ fn last_key(store: &LmdbStore, txn: &RoTxn<'_>, table: Table) -> Result<Option<V
     Ok(last.map(|(key, _)| key.to_vec()))
 }
 
-struct Snapshot<'s, 't> {
+/// A reading, begun with its first question: hints may make it needless.
+struct Snapshot<'s> {
     store: &'s LmdbStore,
-    txn: &'s RoTxn<'t>,
+    txn: OnceCell<RoTxn<'s, WithTls>>,
 }
 
-impl Read for Snapshot<'_, '_> {
+impl Snapshot<'_> {
+    fn txn(&self) -> Result<&RoTxn<'_, WithTls>> {
+        self.txn.get_or_try_init(|| self.store.env.read_txn()).map_err(|cause| self.store.fault(&cause))
+    }
+}
+
+impl Read for Snapshot<'_> {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Cow<'_, [u8]>>> {
-        get(self.store, self.txn, table, key)
+        get(self.store, self.txn()?, table, key)
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: &mut Visit<'_>) -> Result<()> {
-        scan(self.store, self.txn, table, from, visit)
+        scan(self.store, self.txn()?, table, from, visit)
     }
 
     fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>> {
-        last_key(self.store, self.txn, table)
+        last_key(self.store, self.txn()?, table)
+    }
+
+    fn hint(&self, key: &[u8]) -> Option<Hint> {
+        self.store.hints.load().as_ref()?.get(key, || self.store.env.info().last_txn_id as u64)
+    }
+
+    fn found(&self, key: &[u8], hint: Hint) {
+        if let (Some(hints), Some(txn)) = (self.store.hints.load().as_ref(), self.txn.get()) {
+            hints.offer(key, hint, txn.id() as u64);
+        }
     }
 }
 
 struct Transaction<'s> {
     store: &'s LmdbStore,
     txn: RwTxn<'s>,
+    hints: Option<Arc<Hints>>,
+    marks: Vec<Mark>,
+}
+
+impl Transaction<'_> {
+    /// What is written under a contact's key is no longer what its hint says.
+    fn mark(&mut self, table: Table, key: &[u8], hint: Option<Hint>) {
+        if let (Table::Contacts, Some(hints)) = (table, &self.hints) {
+            self.marks.extend(hints.mark(key, hint));
+        }
+    }
 }
 
 impl Read for Transaction<'_> {
@@ -235,10 +340,13 @@ impl Read for Transaction<'_> {
 
 impl Write for Transaction<'_> {
     fn put(&mut self, table: Table, key: &[u8], value: &[u8]) -> Result<()> {
+        let hint = if table == Table::Contacts { codec::hint(value) } else { None };
+        self.mark(table, key, hint);
         self.store.tables[table.index()].put(&mut self.txn, key, value).map_err(|cause| self.store.fault(&cause))
     }
 
     fn delete(&mut self, table: Table, key: &[u8]) -> Result<()> {
+        self.mark(table, key, None);
         let gone = self.store.tables[table.index()].delete(&mut self.txn, key);
         gone.map(drop).map_err(|cause| self.store.fault(&cause))
     }

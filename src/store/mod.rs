@@ -4,11 +4,12 @@
 //! tests holds every store to:
 //!
 //! - A transaction becomes visible whole when it commits, and not at all when its work or its commit fails.
-//! - A reading sees one committed state from beginning to end and never waits for a writer.
+//! - A reading sees one committed state from its first question to its end and never waits for a writer. Hints are of the newest state.
 //! - What was committed is there after a crash of the process; after a loss of power as well, unless durability was relaxed.
 //! - Keys are ordered as bytes; a scan goes upwards.
 
 pub mod codec;
+mod hints;
 pub mod lmdb;
 pub mod memory;
 mod records;
@@ -17,6 +18,7 @@ mod records_mut;
 use std::borrow::Cow;
 
 use crate::error::Result;
+use crate::rules::contact::Hint;
 
 pub use records::{Found, Records};
 pub use records_mut::{Posted, RecordsMut};
@@ -125,6 +127,14 @@ pub trait Read {
     /// # Errors
     /// `Store` when it cannot be read.
     fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>>;
+
+    /// What is known of a contact, by its key, without a reading: the state after the newest commit, or nothing.
+    fn hint(&self, _key: &[u8]) -> Option<Hint> {
+        None
+    }
+
+    /// Says what was found under a contact's key, for [`Read::hint`] to answer with from now on.
+    fn found(&self, _key: &[u8], _hint: Hint) {}
 }
 
 /// A transaction: sees its own writes, and nothing of it is seen before it commits.

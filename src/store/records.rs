@@ -7,7 +7,7 @@ use super::{Read, Table};
 use crate::error::Result;
 use crate::money::Currency;
 use crate::party::{Business, Customer};
-use crate::rules::contact::Contact;
+use crate::rules::contact::{Contact, Hint};
 use crate::rules::event::{Category, TemplateName};
 use crate::rules::market::Market;
 use crate::rules::message::Message;
@@ -47,12 +47,22 @@ impl Records<'_> {
     pub fn contact(&self, business: Business, customer: &Customer) -> Result<Option<Found>> {
         match self.slot(business, customer)? {
             None => Ok(None),
-            Some(Slot::Contact(contact)) => Ok(Some(Found { customer: *customer, contact })),
+            Some(Slot::Contact(contact)) => {
+                if let Some(hint) = contact.hint() {
+                    self.0.found(&codec::contact_key(business, customer), hint);
+                }
+                Ok(Some(Found { customer: *customer, contact }))
+            }
             Some(Slot::Alias(canonical)) => match self.slot(business, &canonical)? {
                 Some(Slot::Contact(contact)) => Ok(Some(Found { customer: canonical, contact })),
                 Some(Slot::Alias(_)) | None => Ok(None),
             },
         }
+    }
+
+    /// What is known of a contact by this very name, without a reading: the state after the newest commit, or nothing.
+    pub fn hint(&self, business: Business, customer: &Customer) -> Option<Hint> {
+        self.0.hint(&codec::contact_key(business, customer))
     }
 
     fn slot(&self, business: Business, customer: &Customer) -> Result<Option<Slot>> {

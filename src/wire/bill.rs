@@ -1,6 +1,6 @@
 //! The platform's own account of what was delivered and what it costs (Meta, Analytics, `pricing_analytics`).
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::webhook::category;
 use super::{Node, Read};

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::send::{object, unreadable};
+use super::send::{read, unreadable};
 use super::{Node, check_limits};
 use crate::error::{Code, Error, Result};
 use crate::party::{Business, Customer, Kind};
@@ -30,7 +30,9 @@ pub struct Letter {
 /// # Errors
 /// `Body` or `TooLarge` when the body cannot be read.
 pub fn letter(body: &[u8]) -> Result<Option<Letter>> {
-    let Value::Object(fields) = object(body)? else { return Ok(None) };
+    let Value::Object(fields) = read(body, |root| Ok(root.value.map_or(Value::Null, Value::from)))? else {
+        return Ok(None);
+    };
     let is_text = fields.get("type").is_none_or(|kind| kind == "text");
     let text = fields.get("text").and_then(|text| text.get("body")).and_then(Value::as_str);
     let text = text.filter(|text| is_text && !text.trim().is_empty()).map(str::to_owned);
@@ -42,11 +44,11 @@ pub fn letter(body: &[u8]) -> Result<Option<Letter>> {
 /// # Errors
 /// `Body` or `TooLarge` when the body cannot be read.
 pub fn addressee(body: &[u8]) -> Result<String> {
-    let fields = object(body)?;
-    let root = Node::root(&fields);
-    let (to, recipient) = (root.get("to"), root.get("recipient"));
-    let named = to.digits_or_text().or(recipient.digits_or_text());
-    Ok(named.map(|name| name.chars().take(144).collect()).unwrap_or_default())
+    read(body, |root| {
+        let (to, recipient) = (root.get("to"), root.get("recipient"));
+        let named = to.digits_or_text().or(recipient.digits_or_text());
+        Ok(named.map(|name| name.chars().take(144).collect()).unwrap_or_default())
+    })
 }
 
 /// The send of a template in the place of a text's.
@@ -122,7 +124,7 @@ pub struct Branches {
 /// `Body`, naming the key at fault; `TooLarge`.
 pub fn branches(request: &[u8]) -> Result<Branches> {
     check_limits(request)?;
-    let request: Value = serde_json::from_slice(request)
+    let request = serde_json::from_slice(request)
         .map_err(|error| unreadable(format!("request: expected a JSON object; {error}")))?;
     let root = Node::root(&request);
     let as_body = |error: Error| Error::new(Code::Body, error.message().to_owned());
@@ -155,8 +157,9 @@ pub fn branches(request: &[u8]) -> Result<Branches> {
 
 /// A body of a [`Branches`], addressed to the customer.
 fn send(node: &Node<'_, '_>, customer: &Customer) -> Result<Vec<u8>> {
-    let Some(Value::Object(body)) = node.value else { return Err(unreadable(node.fault("the body of a send"))) };
-    let mut body = body.clone();
+    let Some(Value::Object(mut body)) = node.value.map(Value::from) else {
+        return Err(unreadable(node.fault("the body of a send")));
+    };
     if !node.get("to").exists() && !node.get("recipient").exists() {
         let key = if customer.kind() == Kind::User { "recipient" } else { "to" };
         body.insert(key.into(), json!(customer.text()));

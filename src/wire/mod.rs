@@ -11,7 +11,7 @@ pub mod webhook;
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::Value;
+use serde_json_borrow::{Map, Value};
 
 use crate::error::{Code, Error, Result};
 use crate::party::{Customer, Kind};
@@ -24,6 +24,10 @@ const DEPTH_MAX: usize = 32;
 /// Refuses a body that is larger than [`SIZE_MAX`] or nested deeper than [`DEPTH_MAX`].
 fn check_limits(bytes: &[u8]) -> Result<()> {
     check_size(bytes)?;
+    // So few brackets cannot be nested deeper: this is enough for nearly all that comes.
+    if memchr::memchr2_iter(b'{', b'[', bytes).nth(DEPTH_MAX).is_none() {
+        return Ok(());
+    }
     let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
     for byte in bytes {
         match byte {
@@ -55,7 +59,7 @@ type Read<T> = std::result::Result<T, String>;
 /// A value of a body that knows its place in it. `null` counts as absent.
 #[derive(Clone, Copy)]
 struct Node<'p, 'v> {
-    value: Option<&'v Value>,
+    value: Option<&'v Value<'v>>,
     place: Option<(&'p Node<'p, 'v>, Step)>,
 }
 
@@ -67,14 +71,22 @@ enum Step {
 
 impl<'p, 'v> Node<'p, 'v> {
     /// The body itself.
-    fn root(body: &'v Value) -> Self {
+    fn root(body: &'v Value<'v>) -> Self {
         Node { value: Some(body), place: None }
     }
 
     /// What stands under a key; absent, too, where this is no object.
     fn get<'n>(&'n self, key: &'static str) -> Node<'n, 'v> {
-        let value = self.value.and_then(|value| value.get(key)).filter(|value| !value.is_null());
+        // Of a key that stands twice the last one counts, as in most readers of JSON.
+        let members = self.value.and_then(Value::as_object).map_or(&[][..], |object| object.as_vec());
+        let member = members.iter().rev().find(|(name, _)| *name == key);
+        let value = member.map(|(_, value)| value).filter(|value| !value.is_null());
         Node { value, place: Some((self, Step::Key(key))) }
+    }
+
+    /// The members of an object; none where this is no object.
+    fn members(&self) -> impl Iterator<Item = (&'v str, &'v Value<'v>)> {
+        self.value.and_then(Value::as_object).into_iter().flat_map(Map::iter)
     }
 
     /// The elements of a list; none where this is no list.
@@ -94,7 +106,7 @@ impl<'p, 'v> Node<'p, 'v> {
     /// A text, or a whole number in digits: what is written one way in one payload is written the other way in the next.
     fn digits_or_text(&self) -> Option<Cow<'v, str>> {
         match self.value? {
-            Value::String(text) => Some(Cow::Borrowed(text)),
+            Value::Str(text) => Some(Cow::Borrowed(text)),
             Value::Number(number) => number.as_u64().map(|number| Cow::Owned(number.to_string())),
             _ => None,
         }
@@ -103,7 +115,7 @@ impl<'p, 'v> Node<'p, 'v> {
     /// A whole number, also as text, and without its fraction.
     fn integer(&self) -> Option<i64> {
         match self.value? {
-            Value::String(text) => {
+            Value::Str(text) => {
                 let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
                 whole.parse().ok().filter(|_| fraction.bytes().all(|digit| digit.is_ascii_digit()))
             }
@@ -131,7 +143,7 @@ impl<'p, 'v> Node<'p, 'v> {
     fn fault(&self, expected: &str) -> String {
         let found = match self.value {
             None => "nothing".into(),
-            Some(Value::String(text)) => shortened(text),
+            Some(Value::Str(text)) => shortened(text),
             Some(Value::Array(_)) => "a list".into(),
             Some(Value::Object(_)) => "an object".into(),
             Some(plain) => plain.to_string(),

@@ -5,10 +5,8 @@ use std::fmt;
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use serde::de::value::SeqAccessDeserializer;
-use serde::de::{Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer};
-use serde_json::{Map, Value};
+use serde::de::IgnoredAny;
+use serde_json_borrow::Value;
 
 use super::{Node, check_limits, check_size, shortened};
 use crate::error::{self, Code, Error};
@@ -29,20 +27,22 @@ pub enum Endpoint {
 /// # Errors
 /// `Body` when the body cannot be read, `TooLarge` when it is larger (also after gzip) or deeper than csw reads.
 pub fn parse(endpoint: Endpoint, body: &[u8]) -> error::Result<Outgoing> {
-    let fields = object(body)?;
-    let root = Node::root(&fields);
-    if endpoint == Endpoint::Messages && is_receipt(&root) {
+    read(body, |root| outgoing(endpoint, root))
+}
+
+fn outgoing(endpoint: Endpoint, root: &Node) -> error::Result<Outgoing> {
+    if endpoint == Endpoint::Messages && is_receipt(root) {
         let class = Class::Receipt;
         return Ok(Outgoing { class, customer: None, user_id_in_to: false, category: None, template: None });
     }
     let (class, category, template) = match endpoint {
-        Endpoint::Messages => content(&root)?,
+        Endpoint::Messages => content(root)?,
         Endpoint::MarketingMessages => {
             let template = template(&root.get("template"), "name")?;
             (Class::Template, Some(Category::Marketing), Some(template))
         }
     };
-    let customer = addressee(&root)?;
+    let customer = addressee(root)?;
     let user_id_in_to = root.get("to").exists() && customer.is_some_and(|customer| customer.kind() == Kind::User);
     Ok(Outgoing { class, customer, user_id_in_to, category, template })
 }
@@ -52,8 +52,7 @@ const OF_RECEIPTS: [&str; 6] =
     ["messaging_product", "status", "message_id", "typing_indicator", "recipient_type", "biz_opaque_callback_data"];
 
 fn is_receipt(root: &Node) -> bool {
-    let keys = root.value.and_then(Value::as_object).into_iter().flat_map(|body| body.keys());
-    root.get("status").text() == Some("read") && keys.into_iter().all(|key| OF_RECEIPTS.contains(&key.as_str()))
+    root.get("status").text() == Some("read") && root.members().all(|(key, _)| OF_RECEIPTS.contains(&key))
 }
 
 /// The class, and the category or template that the body itself names.
@@ -116,7 +115,9 @@ pub struct Receipt {
 
 /// Reads the platform's answer to a send. An answer that cannot be read says nothing.
 pub fn receipt(http_status: u16, body: &[u8]) -> Receipt {
-    let Ok(answer) = answer(body) else { return Receipt::default() };
+    let Ok(body) = unzipped(body) else { return Receipt::default() };
+    let answer = check_limits(&body).ok().and_then(|()| serde_json::from_slice(&body).ok());
+    let Some(answer) = answer else { return Receipt::default() };
     let root = Node::root(&answer);
     if !(200..300).contains(&http_status) {
         // The older platform answers with a list of errors.
@@ -142,12 +143,6 @@ pub fn receipt(http_status: u16, body: &[u8]) -> Receipt {
     }
 }
 
-fn answer(body: &[u8]) -> error::Result<Value> {
-    let body = unzipped(body)?;
-    check_limits(&body)?;
-    serde_json::from_slice(&body).map_err(|error| unreadable(error.to_string()))
-}
-
 pub(super) fn unreadable(message: String) -> Error {
     Error::new(Code::Body, message)
 }
@@ -165,21 +160,32 @@ fn unzipped(body: &[u8]) -> error::Result<Cow<'_, [u8]>> {
     Ok(Cow::Owned(plain))
 }
 
-/// The fields of a body, be it JSON or a form, gzip or not.
-pub(super) fn object(body: &[u8]) -> error::Result<Value> {
-    fields(&unzipped(body)?)
-}
-
-/// The fields of a body, be it JSON or a form.
-fn fields(body: &[u8]) -> error::Result<Value> {
-    let text = std::str::from_utf8(body)
+/// Reads the fields of a body, be it JSON or a form, gzip or not.
+///
+/// The objects that decide what a send is name no key twice: which of the two the platform would read is not certain.
+pub(super) fn read<T>(body: &[u8], read: impl FnOnce(&Node) -> error::Result<T>) -> error::Result<T> {
+    let body = unzipped(body)?;
+    let text = std::str::from_utf8(&body)
         .map_err(|error| unreadable(format!("body: expected UTF-8, broken at byte {}", error.valid_up_to())))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text).trim();
     let json = if text.starts_with('{') { Cow::Borrowed(text) } else { Cow::Owned(form_as_json(text)?) };
     check_limits(json.as_bytes())?;
-    let Distinct(fields) =
-        serde_json::from_str(&json).map_err(|error| unreadable(format!("body: expected a JSON object; {error}")))?;
-    Ok(fields)
+    let not_json = |error: &dyn fmt::Display| unreadable(format!("body: expected a JSON object; {error}"));
+    let fields: Value = serde_json::from_str(&json).map_err(|error| not_json(&error))?;
+    let root = Node::root(&fields);
+    let (template, hsm) = (root.get("template"), root.get("hsm"));
+    let deciding = [root, template, hsm, template.get("language"), hsm.get("language")];
+    match deciding.iter().find_map(named_twice) {
+        Some(key) => Err(not_json(&format_args!("{} stands twice", shortened(key)))),
+        None => read(&root),
+    }
+}
+
+/// A key that an object names twice.
+fn named_twice<'v>(object: &Node<'_, 'v>) -> Option<&'v str> {
+    let mut keys: Vec<&str> = object.members().map(|(key, _)| key).collect();
+    keys.sort_unstable();
+    keys.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
 /// A form as a JSON object: the platform takes JSON text as the value of a field.
@@ -189,7 +195,7 @@ fn form_as_json(form: &str) -> error::Result<String> {
     if !is_name {
         return Err(unreadable("body: expected a JSON object, or form fields such as to=...&type=...".into()));
     }
-    let quoted = |text: &str| Value::from(text).to_string();
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let is_json = |text: &str| text.starts_with(['{', '[']) && serde_json::from_str::<IgnoredAny>(text).is_ok();
     let field = |(name, value): (Cow<str>, Cow<str>)| {
         let value = if is_json(&value) { value.into_owned() } else { quoted(&value) };
@@ -197,70 +203,4 @@ fn form_as_json(form: &str) -> error::Result<String> {
     };
     let fields: Vec<String> = form_urlencoded::parse(form.as_bytes()).map(field).collect();
     Ok(format!("{{{}}}", fields.join(",")))
-}
-
-/// A JSON value. The objects in it that decide what a send is name no key twice: which of the two the platform would read is not certain.
-struct Distinct(Value);
-
-/// The keys of the objects inside a body that decide what it is.
-const DECIDING: [&str; 3] = ["template", "hsm", "language"];
-
-impl<'de> Deserialize<'de> for Distinct {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(DistinctVisitor).map(Distinct)
-    }
-}
-
-struct DistinctVisitor;
-
-impl<'de> Visitor<'de> for DistinctVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = entries.next_key::<String>()? {
-            if object.contains_key(&key) {
-                return Err(A::Error::custom(format_args!("{} stands twice", shortened(&key))));
-            }
-            let value = if DECIDING.contains(&key.as_str()) {
-                entries.next_value::<Distinct>()?.0
-            } else {
-                entries.next_value()?
-            };
-            object.insert(key, value);
-        }
-        Ok(Value::Object(object))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Value, A::Error> {
-        Value::deserialize(SeqAccessDeserializer::new(items))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_bool<E>(self, flag: bool) -> Result<Value, E> {
-        Ok(flag.into())
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
 }

@@ -1,6 +1,6 @@
 //! The platform's list of a business account's templates (Meta, `GET /{account}/message_templates`).
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::webhook::{category, is_approved};
 use super::{Node, Read};

@@ -1,6 +1,6 @@
 //! A webhook of the Cloud API, read into events and notices (Meta, Webhooks reference).
 
-use serde_json::Value;
+use serde_json_borrow::Value;
 
 use super::{Node, Read, check_limits};
 use crate::error::{Code, Error, Result};
@@ -39,9 +39,14 @@ pub fn parse(bytes: &[u8]) -> Result<Webhook> {
     check_limits(bytes)?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let not_json = |found: String| Error::new(Code::NotJson, format!("webhook: expected a JSON object; {found}"));
-    let body: Value = serde_json::from_slice(bytes)
-        .or_else(|error| serde_json::from_slice(&without_half_pairs(bytes)).map_err(|_| error))
-        .map_err(|error| not_json(error.to_string()))?;
+    let whole;
+    let body: Value = match serde_json::from_slice(bytes) {
+        Ok(body) => body,
+        Err(error) => {
+            whole = without_half_pairs(bytes);
+            serde_json::from_slice(&whole).map_err(|_| not_json(error.to_string()))?
+        }
+    };
     if !body.is_object() {
         return Err(not_json("found another value".into()));
     }
@@ -324,10 +329,9 @@ impl Webhook {
             self.expect_list(&list);
         }
         let is_read = |key: &str| lists.iter().any(|(list, _)| *list == key);
-        let members = || value.value.and_then(Value::as_object).into_iter().flatten();
-        let others = members().filter(|(key, _)| *key != "contacts" && !is_read(key));
-        let count: usize = others.filter_map(|(_, other)| other.as_array()).map(Vec::len).sum();
-        let nothing_read = !members().any(|(key, _)| is_read(key));
+        let others = value.members().filter(|(key, _)| *key != "contacts" && !is_read(key));
+        let count: usize = others.filter_map(|(_, other)| other.as_array()).map(<[Value]>::len).sum();
+        let nothing_read = !value.members().any(|(key, _)| is_read(key));
         self.ignored += u32::try_from(count).unwrap_or(u32::MAX).max(nothing_read.into());
     }
 }

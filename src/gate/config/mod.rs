@@ -9,7 +9,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
-use crate::party::Business;
+use crate::party::{Business, Customer};
 use crate::rules::closed::{Parking, Step};
 use crate::rules::decision::Policy;
 use crate::rules::event::{Category, TemplateName};
@@ -189,6 +189,11 @@ impl Config {
     /// The phone number id that a configured display number stands for, or the number itself.
     pub fn canonical(&self, business: Business) -> Business {
         self.displays.get(&business).copied().unwrap_or(business)
+    }
+
+    /// The name that a customer is kept under, but for other names that were learnt of them.
+    pub fn folded(&self, customer: &Customer) -> Customer {
+        if self.fold_numbers { customer.folded() } else { *customer }
     }
 
     /// The policy of a number.

@@ -1,0 +1,351 @@
+//! Hints: what a window depends on, of most contacts, in memory that all processes of the host share, so that a question about them needs no
+//! reading of the store. The store stays the truth, and the file can be deleted at any time.
+//!
+//! A slot holds a keyed fingerprint of a contact's key and the contact's last act: a fact, never a verdict. Why it is never stale:
+//!
+//! - Every transaction goes through the table that the store itself names. One that finds another table named than it has mapped takes that one, or
+//!   names a new one, in a commit of its own.
+//! - Before it changes anything, a transaction writes its number to `begun`. Before it commits, it marks the slots of all contacts that it writes: a
+//!   marked slot says nothing. After the commit it sets them, each unless somebody has marked it again meanwhile.
+//! - A reader takes a slot at its word only while the newest commit is `begun` or the one before it. A table that was replaced, or lies beside an
+//!   older copy of the store, falls behind and says nothing.
+//! - What a reader has found in the store itself it may offer to the table; that is taken only while no transaction has begun since.
+//! - Nothing of it outlives a boot: what the system had not written back before a loss of power would be missing.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::hash::Hasher as _;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU64, Ordering, fence};
+
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+
+use crate::rules::contact::Hint;
+use crate::time::Timestamp;
+
+/// The file in a store's folder.
+pub const HINTS_FILE: &str = "csw.hints";
+/// What the file begins with; another word for another layout.
+const MAGIC: u64 = u64::from_le_bytes(*b"csw hnt1");
+/// The head has the file's first page to itself.
+const HEAD: usize = 4096;
+/// Where in the head the number of the transaction that was begun last stands, in a line of the cache of its own.
+const BEGUN_AT: usize = 1024;
+/// Two lines of the processor's cache, which are fetched together.
+const BUCKET: usize = 128;
+const SLOTS: usize = BUCKET / size_of::<Slot>();
+/// Contacts for each bucket of a new table, and those from which on it is too small.
+const FILL: u64 = 2;
+const FILL_MAX: u64 = 4;
+/// The smallest table: one megabyte.
+const BUCKETS_MIN: u64 = 8192;
+
+/// A table's name: the store holds the name of the one that is in use. It is the key of the fingerprints, too.
+pub type Name = [u8; 16];
+
+/// A slot: a word that changes in one piece, and a fingerprint that is valid with that word's version alone.
+#[repr(C)]
+struct Slot {
+    word: AtomicU64,
+    print: [AtomicU64; 2],
+}
+
+type Print = [u64; 2];
+
+/// A slot's word. From below: 42 bits of the act's milliseconds, 20 bits of version, whether the act is all, and whether it is a hint at all.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Word(u64);
+
+impl Word {
+    const ACT: u32 = 42;
+    const VERSION: u64 = (1 << 20) - 1;
+    const IS_ALL: u64 = 1 << 62;
+    const IS_HINT: u64 = 1 << 63;
+
+    fn marked(version: u64) -> Self {
+        Word((version & Self::VERSION) << Self::ACT)
+    }
+
+    /// `None` for a time that finds no room, such as one before 1970.
+    fn of(version: u64, hint: Hint) -> Option<Self> {
+        let act = u64::try_from(hint.last_act.millis()).ok().filter(|act| act >> Self::ACT == 0)?;
+        Some(Word(Self::marked(version).0 | act | Self::IS_HINT | if hint.is_all { Self::IS_ALL } else { 0 }))
+    }
+
+    fn version(self) -> u64 {
+        self.0 >> Self::ACT & Self::VERSION
+    }
+
+    fn hint(self) -> Option<Hint> {
+        (self.0 & Self::IS_HINT != 0).then(|| Hint {
+            last_act: Timestamp::from_millis((self.0 & ((1 << Self::ACT) - 1)) as i64),
+            is_all: self.0 & Self::IS_ALL != 0,
+        })
+    }
+
+    /// What may be given up first: what says nothing, then the oldest act.
+    fn worth(self) -> u64 {
+        self.hint().map_or(0, |_| 1 + (self.0 & ((1 << Self::ACT) - 1)))
+    }
+}
+
+impl Slot {
+    fn word(&self, order: Ordering) -> Word {
+        Word(self.word.load(order))
+    }
+
+    /// Fingerprints are stored mixed with the version, so that those of a slot's former owner, written late, match nothing.
+    fn holds(&self, print: Print, version: u64) -> bool {
+        let [low, high] = &self.print;
+        let [mixed_low, mixed_high] = mixed(print, version);
+        low.load(Ordering::Relaxed) == mixed_low && high.load(Ordering::Relaxed) == mixed_high
+    }
+
+    /// Takes the slot from whoever has it: the version that is now ours; `None` where somebody was faster.
+    fn take(&self, word: Word, print: Print) -> Option<u64> {
+        let version = word.version() + 1 & Word::VERSION;
+        let marked = Word::marked(version).0;
+        self.word.compare_exchange(word.0, marked, Ordering::SeqCst, Ordering::Relaxed).ok()?;
+        for (place, half) in self.print.iter().zip(mixed(print, version)) {
+            place.store(half, Ordering::Release);
+        }
+        Some(version)
+    }
+
+    /// Says something of whoever has the slot by that version, if they still have it.
+    fn set(&self, version: u64, hint: Hint) {
+        if let Some(word) = Word::of(version, hint) {
+            let marked = Word::marked(version).0;
+            let _ = self.word.compare_exchange(marked, word.0, Ordering::SeqCst, Ordering::Relaxed);
+        }
+    }
+}
+
+fn mixed([low, high]: Print, version: u64) -> Print {
+    let mix = version.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    [low ^ mix, high ^ mix]
+}
+
+/// A slot that a transaction has marked, to be set once it has committed.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    bucket: usize,
+    slot: usize,
+    version: u64,
+    hint: Hint,
+}
+
+/// A table that this process has mapped.
+pub struct Hints {
+    map: NonNull<u8>,
+    length: usize,
+    buckets: u64,
+    name: Name,
+}
+
+// SAFETY: the map is shared memory that is only ever touched through atomics, but for the head's constants, which were written before it was mapped.
+unsafe impl Send for Hints {}
+// SAFETY: as above.
+unsafe impl Sync for Hints {}
+
+impl Drop for Hints {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `map`, with that length; nobody else knows it.
+        unsafe { libc::munmap(self.map.as_ptr().cast(), self.length) };
+    }
+}
+
+impl Hints {
+    /// Maps the table of that name, if it is there and of this boot.
+    pub fn open(folder: &Path, name: Name) -> Option<Self> {
+        let file = OpenOptions::new().read(true).write(true).open(folder.join(HINTS_FILE)).ok()?;
+        let mut head = [0; Head::SIZE];
+        file.read_exact_at(&mut head, 0).ok()?;
+        let buckets = u64::from_le_bytes(*head[8..].first_chunk()?);
+        let is_ours = head == Head { name, boot: boot().ok()?, buckets }.bytes();
+        // A file that was cut short would end the process where it is touched.
+        let is_whole = file.metadata().ok()?.len() == length(buckets) as u64;
+        if is_ours && is_whole { Self::map(&file, buckets, name).ok() } else { None }
+    }
+
+    /// Makes a table for so many contacts in place of the one that is there. Only the holder of the store's lock may.
+    ///
+    /// # Errors
+    /// What the system says when the disk has no room for it, or nothing can be mapped.
+    pub fn make(folder: &Path, contacts: u64) -> io::Result<Self> {
+        let new = folder.join(format!("{HINTS_FILE}.new"));
+        let made = Self::made(&new, (contacts / FILL).max(BUCKETS_MIN));
+        let placed = made.and_then(|table| fs::rename(&new, folder.join(HINTS_FILE)).map(|()| table));
+        placed.inspect_err(|_| drop(fs::remove_file(&new)))
+    }
+
+    fn made(path: &Path, buckets: u64) -> io::Result<Self> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o660).open(path)?;
+        // Whatever the umask was: the folder decides who reaches the file.
+        file.set_permissions(Permissions::from_mode(0o660))?;
+        // All its room at once: touching a page that the disk has no room for would end the process.
+        // SAFETY: takes no pointer.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, 0, length(buckets) as libc::off_t) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let head = Head { name: random()?, boot: boot()?, buckets };
+        file.write_all(&head.bytes())?;
+        Self::map(&file, buckets, head.name)
+    }
+
+    fn map(file: &File, buckets: u64, name: Name) -> io::Result<Self> {
+        let length = length(buckets);
+        // SAFETY: a fresh mapping of a file that is that long; it is unmapped when this is dropped.
+        let map = unsafe {
+            let access = libc::PROT_READ | libc::PROT_WRITE;
+            libc::mmap(std::ptr::null_mut(), length, access, libc::MAP_SHARED, file.as_raw_fd(), 0)
+        };
+        match NonNull::new(map.cast()) {
+            Some(start) if map != libc::MAP_FAILED => Ok(Hints { map: start, length, buckets, name }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> Name {
+        self.name
+    }
+
+    /// Whether it is large enough for so many contacts.
+    pub fn has_room(&self, contacts: u64) -> bool {
+        contacts <= self.buckets * FILL_MAX
+    }
+
+    /// Begins a transaction, by its number; false where the table has not seen all commits before it.
+    pub fn begin(&self, transaction: u64) -> bool {
+        let begun = self.begun().load(Ordering::SeqCst);
+        // A fresh table has seen nothing, and holds nothing. One that was begun before and not committed gave its number to this one.
+        let is_complete = begun == 0 || begun == transaction || begun + 1 == transaction;
+        if is_complete {
+            self.begun().store(transaction, Ordering::SeqCst);
+            fence(Ordering::SeqCst);
+        }
+        is_complete
+    }
+
+    /// What is known of a contact. `newest` says the number of the store's newest commit; it is asked after the slot was read.
+    pub fn get(&self, key: &[u8], newest: impl FnOnce() -> u64) -> Option<Hint> {
+        let (print, bucket) = self.place(key);
+        let found = self.bucket(bucket).iter().find_map(|slot| {
+            let word = slot.word(Ordering::Acquire);
+            word.hint().filter(|_| slot.holds(print, word.version()))
+        })?;
+        fence(Ordering::Acquire);
+        let newest = newest();
+        let begun = self.begun().load(Ordering::SeqCst);
+        (begun == newest || begun == newest + 1).then_some(found)
+    }
+
+    /// Marks a contact that a transaction writes: nothing is said of it any more. With a hint it gets a slot, which that one is set in afterwards.
+    pub fn mark(&self, key: &[u8], hint: Option<Hint>) -> Option<Mark> {
+        let (print, bucket) = self.place(key);
+        let mut own = None;
+        for (index, slot) in self.bucket(bucket).iter().enumerate() {
+            while let word = slot.word(Ordering::SeqCst)
+                && slot.holds(print, word.version())
+            {
+                if let Some(version) = slot.take(word, print) {
+                    own = Some((index, version));
+                    break;
+                }
+            }
+        }
+        let hint = hint?;
+        let (slot, version) = own.or_else(|| self.take_any(print, bucket))?;
+        Some(Mark { bucket, slot, version, hint })
+    }
+
+    /// Sets what a committed transaction has marked.
+    pub fn set(&self, mark: &Mark) {
+        self.bucket(mark.bucket)[mark.slot].set(mark.version, mark.hint);
+    }
+
+    /// Takes in what a reader has found in the state after a commit, if no transaction has begun since.
+    pub fn offer(&self, key: &[u8], hint: Hint, commit: u64) {
+        let (print, bucket) = self.place(key);
+        if self.begun().load(Ordering::Relaxed) != commit {
+            return;
+        }
+        let is_known = |slot: &Slot| slot.holds(print, slot.word(Ordering::Relaxed).version());
+        if self.bucket(bucket).iter().any(is_known) {
+            return;
+        }
+        if let Some((slot, version)) = self.take_any(print, bucket) {
+            // Either a writer sees the slot, or it is seen here that one has begun.
+            fence(Ordering::SeqCst);
+            if self.begun().load(Ordering::SeqCst) == commit {
+                self.bucket(bucket)[slot].set(version, hint);
+            }
+        }
+    }
+
+    /// Takes the slot of least worth in a bucket.
+    fn take_any(&self, print: Print, bucket: usize) -> Option<(usize, u64)> {
+        let words = self.bucket(bucket).iter().map(|slot| slot.word(Ordering::Relaxed)).enumerate();
+        let (index, word) = words.min_by_key(|(_, word)| word.worth())?;
+        Some((index, self.bucket(bucket)[index].take(word, print)?))
+    }
+
+    /// A key's fingerprint, and the bucket that it may be in.
+    fn place(&self, key: &[u8]) -> (Print, usize) {
+        let mut hasher = SipHasher13::new_with_key(&self.name);
+        hasher.write(key);
+        let hash = hasher.finish128();
+        (([hash.h1, hash.h2]), (u128::from(hash.h1) * u128::from(self.buckets) >> 64) as usize)
+    }
+
+    fn begun(&self) -> &AtomicU64 {
+        // SAFETY: within the head, aligned, only ever touched as this atomic.
+        unsafe { self.map.add(BEGUN_AT).cast().as_ref() }
+    }
+
+    fn bucket(&self, bucket: usize) -> &[Slot; SLOTS] {
+        // SAFETY: `place` stays below `buckets`, so it lies within the map; aligned to 128; whatever bytes are there are valid slots.
+        unsafe { self.map.add(HEAD + bucket * BUCKET).cast().as_ref() }
+    }
+}
+
+/// What a file must begin with.
+struct Head {
+    name: Name,
+    boot: [u8; 36],
+    buckets: u64,
+}
+
+impl Head {
+    const SIZE: usize = 8 + 8 + 16 + 36;
+
+    fn bytes(&self) -> [u8; Head::SIZE] {
+        let mut bytes = [0; Head::SIZE];
+        bytes[..8].copy_from_slice(&MAGIC.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.buckets.to_le_bytes());
+        bytes[16..32].copy_from_slice(&self.name);
+        bytes[32..].copy_from_slice(&self.boot);
+        bytes
+    }
+}
+
+fn length(buckets: u64) -> usize {
+    HEAD + buckets as usize * BUCKET
+}
+
+/// The system's name for the time since it was started.
+fn boot() -> io::Result<[u8; 36]> {
+    let mut name = [0; 36];
+    File::open("/proc/sys/kernel/random/boot_id")?.read_exact(&mut name)?;
+    Ok(name)
+}
+
+fn random() -> io::Result<Name> {
+    let mut name = Name::default();
+    File::open("/dev/urandom")?.read_exact(&mut name)?;
+    Ok(name)
+}
