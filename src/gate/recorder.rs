@@ -19,7 +19,7 @@ const QUEUE_JOBS: usize = 16_384;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
 /// What one transaction takes at most, so that the first of a crowd need not wait for the last.
-const GROUP_JOBS: usize = 2048;
+const GROUP_JOBS: usize = 16_384;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
 /// Parcels that are remembered with their tickets.
