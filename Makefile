@@ -16,15 +16,19 @@ LIB     := $(REMAP) cargo rustc --release --lib
 # The gateways and the channels; the Luas; what builds, tests and measures.
 PACKAGES := nginx libnginx-mod-http-lua haproxy kamailio kamailio-lua-modules prosody kannel kannel-extras exim4-daemon-light \
             luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
-            gcc libc6-dev pkg-config binutils valgrind wrk sip-tester openssl ca-certificates curl time
+            gcc libc6-dev pkg-config binutils valgrind openssl ca-certificates curl
+# What the benchmarks measure with, and beside.
+BENCH_PACKAGES := wrk sip-tester time strace redis-server lua-nginx-redis libhiredis-dev libsqlite3-dev
 
-.PHONY: all deps build install uninstall header run story test test-rust test-lua lint bench clean
+.PHONY: all deps deps-bench build install uninstall header run story test test-rust test-lua lint bench bench-gateways clean
 
 all: build
 
-# What the system must have, from Debian's packages; the gateways come without being started.
-deps:
-	@missing=$$(for package in $(PACKAGES); do \
+# What the system must have, from Debian's packages; the gateways, and what else is a server, come without being started.
+deps: WANTED := $(PACKAGES)
+deps-bench: WANTED := $(BENCH_PACKAGES)
+deps deps-bench:
+	@missing=$$(for package in $(WANTED); do \
 	    dpkg-query -W -f '$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || echo $$package; done); \
 	if [ -n "$$missing" ]; then \
 	    echo "installing:" $$missing; \
@@ -146,15 +150,14 @@ test-rust:
 test-lua: build
 	@tests/lua/run.sh
 
-# Fills stores of 1,000,000 and 10,000,000 customers under target/bench first.
-bench: deps build
-	benches/books.sh
-	benches/lookup.sh
-	CSW_BENCH_STORES="$(foreach count,1000000 10000000,$(CURDIR)/target/bench/$(count)=$(count))" \
-	    cargo bench -q --features capi --bench check
-	benches/nginx.sh
-	benches/kamailio.sh
+# One table of what is to be reached, on standard output; the first run fills large stores under target/bench.
+bench: deps deps-bench build
+	@benches/run.sh
+
+# Messages a second with and without the guard in the other gateways.
+bench-gateways: deps deps-bench build
 	benches/haproxy.sh
+	benches/kamailio.sh
 	benches/prosody.sh
 
 clean:

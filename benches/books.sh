@@ -1,30 +1,53 @@
-#!/bin/sh
-# Accounting at size: `csw ingest` of 1,000,000 stored webhooks, `csw report` of one month over 10,000,000 ledger entries, and what the store takes.
-set -eu
-cd "$(dirname "$0")/.."
-csw=${CSW_BUILD:-$PWD/build}/bin/csw
-webhooks=${1:-1000000}
-entries=${2:-10000000}
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/csw-books.XXXXXX")
-trap 'rm -rf "$work"' EXIT INT TERM
+#!/usr/bin/env bash
+# Recording at size: webhooks that wait for the disk, `csw ingest` of stored ones, and `csw report` over a large ledger.
+#
+#   make deps deps-bench build && benches/books.sh [webhooks] [ledger entries]
+set -euo pipefail
 
-printf 'store = "lmdb:ingest"\nrules = "meta"\ncurrency = "EUR"\n' > "$work/ingest.toml"
-printf 'store = "lmdb:ledger"\nrules = "meta"\ncurrency = "EUR"\n' > "$work/ledger.toml"
-bytes() { du -sB1 "$work/$1" | cut -f1; }
-measured() { /usr/bin/time -f '%e s, %U s user, %M KiB at most' "$@"; }
+. "$(dirname "$0")/common.sh"
+need cc
+csw=$build/bin/csw
+webhooks=${1:-1000000} entries=${2:-10000000}
 
-cargo bench -q --bench books -- webhooks "$webhooks" > "$work/webhooks.jsonl"
-echo "== csw ingest of $webhooks webhooks ($(du -h "$work/webhooks.jsonl" | cut -f1))"
-measured "$csw" -c "$work/ingest.toml" ingest "$work/webhooks.jsonl"
-echo "store: $(bytes ingest) bytes"
-echo "== the same again"
-measured "$csw" -c "$work/ingest.toml" ingest "$work/webhooks.jsonl"
+fill() { (cd "$root" && cargo bench -q --bench fill -- "$@"); }
+quotient() { awk -v one="$1" -v other="$2" 'BEGIN { printf "%.0f", one / other }'; }
+# took COMMAND...: its seconds go to wall, those of the processor to processor, and its most memory in MiB to memory.
+took() {
+    local began=$EPOCHREALTIME
+    /usr/bin/time -o "$dir/time" -f '%U %S %M' "$@" >"$dir/said" || [[ $? == 3 ]] # ill: a doctor may say so
+    wall=$(awk -v began="$began" -v ended="$EPOCHREALTIME" 'BEGIN { printf "%.3f", ended - began }')
+    read -r processor memory < <(awk 'END { print $1 + $2, $3 / 1024 }' "$dir/time")
+}
 
-mkdir -m 700 "$work/ledger"
-cargo bench -q --bench books -- ledger "$entries" "$work/ledger"
-echo "== csw report of one month over $entries ledger entries"
-echo "store: $(bytes ledger) bytes, $(($(bytes ledger) / entries)) for each entry with its totals"
-measured "$csw" -c "$work/ledger.toml" report --month 2026-10 --by day,category
-measured "$csw" -c "$work/ledger.toml" report --month 2026-10 --by market,charge > "$work/report.txt"
-echo "== csw doctor --deep: the totals against the ledger"
-measured "$csw" -c "$work/ledger.toml" doctor --deep || true
+# 64 in flight, and one after the other; SQLite does what it can for one row a commit.
+compile ingest
+compile lookup -lhiredis -lsqlite3
+few=$((webhooks / 500))
+fill webhooks $((few * 10)) secret >"$dir/signed"
+ingested() { SECRET=secret "$dir/ingest" "$dir/durable-$1" "$dir/signed" "$1" "$2"; }
+mkdir -m 700 "$dir/durable-1" "$dir/durable-64"
+one=$(ingested 1 "$few")
+many=$(ingested 64 $((few * 10)))
+row "durable ingest, 64 webhooks in flight" "$many" "$one" "one commit for each" /s ">=8x"
+row "durable ingest, 64 webhooks in flight" "$many" "$("$dir/lookup" sqlite "$dir/sqlite" 100000 "$few" 0 1)" \
+    "SQLite (WAL, synchronous = FULL), one row a commit" /s ""
+
+printf 'store = "lmdb:stored"\nrules = "meta"\ncurrency = "EUR"\n' >"$dir/stored.toml"
+fill webhooks "$webhooks" >"$dir/webhooks.jsonl"
+took "$csw" -c "$dir/stored.toml" ingest "$dir/webhooks.jsonl"
+row "\`csw ingest\` of $webhooks stored webhooks, parsed and recorded" "$(quotient "$webhooks" "$wall")" "" "" /s ">=80000"
+row "the same, by its processor time of $processor s (the clock's: $wall s)" "$(quotient "$webhooks" "$processor")" "" "" /s ""
+row "the same, its memory at most, mapped pages of the store included" "$memory" "" "" MiB ""
+row "the same, disk for each webhook with its message, record and ledger lines" \
+    "$(quotient "$(du -sB1 "$dir/stored" | cut -f1)" "$webhooks")" "" "" bytes ""
+took "$csw" -c "$dir/stored.toml" ingest "$dir/webhooks.jsonl"
+row "the same webhooks again: nothing changes" "$(quotient "$webhooks" "$wall")" "" "" /s ""
+
+printf 'store = "lmdb:ledger"\nrules = "meta"\ncurrency = "EUR"\n' >"$dir/ledger.toml"
+mkdir -m 700 "$dir/ledger"
+fill ledger "$entries" "$dir/ledger"
+row "disk for each of $entries ledger entries with its totals" "$(quotient "$(du -sB1 "$dir/ledger" | cut -f1)" "$entries")" "" "" bytes ""
+took "$csw" -c "$dir/ledger.toml" report --month 2026-10 --by day,category
+row "\`csw report\` of their month by day and category" "$wall" "" "" s ""
+took "$csw" -c "$dir/ledger.toml" doctor --deep
+row "\`csw doctor --deep\`: all of them added up beside the totals" "$wall" "" "" s ""

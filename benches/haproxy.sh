@@ -3,7 +3,7 @@
 # answer recorded) beside plain HAProxy to the same upstream, by turns in one run; then the longest
 # time that a call held its thread.
 #
-#   make deps build && sudo benches/haproxy.sh [seconds per round]
+#   make deps deps-bench build && sudo benches/haproxy.sh [seconds per round]
 #
 # The gateway is examples/haproxy/haproxy.cfg with two threads, as the user haproxy in a chroot; the
 # upstream is an nginx that answers every send with an id of its own.

@@ -1,44 +1,7 @@
-# What the benchmarks of the gateways for HTTP share; sourced by them with their arguments. Ends what it has started
-# (pids) and removes its folder (dir) when they end.
+# What the benchmarks of the gateways for HTTP share; sourced by them with their arguments.
 
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 seconds=${1:-8}
-root=$(cd "$(dirname "$0")/.." && pwd)
-build=$(cd "${CSW_BUILD:-$root/build}" && pwd)
-
-dir=$(mktemp -d)
-pids=()
-stop() {
-    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap stop EXIT
-
-need() {
-    local program
-    for program in "$@"; do
-        command -v "$program" >/dev/null || { echo "$program is missing: run make deps" >&2; exit 1; }
-    done
-}
-
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 12000)); do
-        (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
-    done
-}
-
-wait_for_ports() {
-    local port
-    for port in "$@"; do
-        until (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do sleep 0.05; done
-    done
-}
-
-# Where an nginx of this run keeps what it keeps, so that it needs nobody's rights.
-temp_paths=$(for kind in client_body proxy fastcgi uwsgi scgi; do
-    printf ' %s_temp_path %s/%s;' "$kind" "$dir" "$kind"
-done)
 
 # An nginx that answers every send with an id of its own.
 start_upstream() {
@@ -49,7 +12,7 @@ pid $dir/upstream.pid;
 error_log $dir/upstream_error.log;
 events { worker_connections 1024; }
 http {
-    $temp_paths
+    $(temp_paths)
     access_log off;
     keepalive_requests 1000000000;
     server {
@@ -101,13 +64,15 @@ LUA
     wrk -t1 -c"$2" -d"${seconds}s" --latency -s "$dir/send.lua" "http://127.0.0.1:$1" >"$dir/wrk"
 }
 
+# Of wrk's report.
+requests() { awk '/ requests in / { print $1 }' "$dir/wrk"; }
+requests_per_second() { awk '/Requests\/sec/ { print $2 }' "$dir/wrk"; }
+failed() { awk '/Non-2xx/ { n += $NF } /Socket errors/ { n += $4 + $6 + $8 + $10 } END { print n + 0 }' "$dir/wrk"; }
+latency() { awk -v share="$1" '$1 == share { print $2 }' "$dir/wrk"; }
+
 measure() {
     send_for_a_round "$2" 32
-    printf '%-10s %12s %10s %10s %10s\n' "$1" \
-        "$(awk '/Requests\/sec/ { print $2 }' "$dir/wrk")" \
-        "$(awk '$1 == "50%" { print $2 }' "$dir/wrk")" \
-        "$(awk '$1 == "99%" { print $2 }' "$dir/wrk")" \
-        "$(awk '/Non-2xx/ { n += $NF } /Socket errors/ { n += $4 + $6 + $8 + $10 } END { print n + 0 }' "$dir/wrk")"
+    printf '%-10s %12s %10s %10s %10s\n' "$1" "$(requests_per_second)" "$(latency 50%)" "$(latency 99%)" "$(failed)"
 }
 
 # The table of a gateway of this version: the plain one and the guarded one by turns, by their ports.

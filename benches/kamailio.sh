@@ -3,33 +3,16 @@
 # outcome on disk before the reply goes back; at-once: wait_for_sends = false), beside plain relaying to the same
 # trunk, by turns in one run; and for how long a call of csw held a process.
 #
-#   make deps build && apt-get install sip-tester && benches/kamailio.sh [messages per round]
+#   make deps deps-bench build && benches/kamailio.sh [messages per round]
 #
 # Each gateway is examples/kamailio with eight processes; SIPp is the clients, 64 messages at a time, and the trunk.
 # Kamailio keeps a transaction for five seconds after its reply, some 10 KiB each: the gateways have 1 GiB for them.
 set -euo pipefail
 
+. "$(dirname "$0")/common.sh"
+need kamailio sipp
 messages=${1:-20000}
-root=$(cd "$(dirname "$0")/.." && pwd)
-build=$(cd "${CSW_BUILD:-$root/build}" && pwd)
-command -v sipp >/dev/null || { echo "sipp is missing: apt-get install sip-tester" >&2; exit 1; }
-command -v kamailio >/dev/null || { echo "kamailio is missing: run make deps" >&2; exit 1; }
 
-dir=$(mktemp -d)
-pids=()
-stop() {
-    for pid in "${pids[@]}"; do kill -TERM "$pid" 2>/dev/null || true; done
-    for pid in "${pids[@]}"; do wait "$pid" 2>/dev/null || true; done
-    rm -rf "$dir"
-}
-trap stop EXIT
-
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 20000)); do
-        (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
-    done
-}
 declare -A port=([plain]=$(free_port) [guarded]=$(free_port) [at-once]=$(free_port))
 trunk=$(free_port)
 
@@ -122,9 +105,7 @@ for name in "${!port[@]}"; do
     kamailio -f "$dir/$name/kamailio.cfg" -DD -E -m 1024 -Y "$dir/$name" >"$dir/$name/log" 2>&1 &
     pids+=($!)
 done
-for listening in "${port[@]}"; do
-    until (: </dev/tcp/127.0.0.1/"$listening") 2>/dev/null; do sleep 0.05; done
-done
+wait_for_ports "${port[@]}"
 
 # measure WHAT GATEWAY FROM FILE MESSAGES
 measure() {

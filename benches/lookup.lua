@@ -1,63 +1,144 @@
--- Measures in a worker of nginx: called by lookup.sh.
-local csw = require("csw")
-local ffi = require("ffi")
+--- Measures in a worker of nginx, and answers with rows for benches/table.awk: called by benches/lookup.sh.
+
+local cjson = require "cjson"
+local csw   = require "csw"
+local ffi   = require "ffi"
+local redis = require "nginx.redis"
+
+local C = ffi.C
+local format = string.format
+local ngx = ngx
 
 
 local BUSINESS = "106540352242922"
 local FIRST = 10000000000
-local DRAWN = 500000
+local DRAWN, BODIES, ASKED = 500000, 100000, 20000
+local ROUNDS = 5
+
+local args = ngx.req.get_uri_args()
+local count, large_count = tonumber(args.count), tonumber(args.large_count)
 
 
-ffi.cdef("typedef struct { long seconds, nanoseconds; } csw_bench_time; int clock_gettime(int, csw_bench_time *);")
-local time = ffi.new("csw_bench_time")
+ffi.cdef[[
+  struct bench_timespec { long sec; long nsec; };
+  int clock_gettime(int clock, struct bench_timespec *time);
+]]
+local time = ffi.new("struct bench_timespec")
 
 
 local function nanoseconds()
-  ffi.C.clock_gettime(1, time)
-  return tonumber(time.seconds) * 1e9 + tonumber(time.nanoseconds)
-end
+  C.clock_gettime(1, time)
 
-
-local function customer(number)
-  return ("%.0f"):format(number)
+  return tonumber(time.sec) * 1e9 + tonumber(time.nsec)
 end
 
 
 -- The best of some rounds: what the machine does besides only makes a round slower.
-local function measured(keys, work)
+local function measured(work, inputs, others)
   local best = math.huge
-  for _ = 1, 5 do
-    local before = nanoseconds()
-    for index = 1, #keys do
-      work(keys[index])
+  for _ = 1, ROUNDS do
+    local began = nanoseconds()
+    for index = 1, #inputs do
+      work(inputs[index], others and others[index])
     end
-    best = math.min(best, (nanoseconds() - before) / #keys)
+    best = math.min(best, (nanoseconds() - began) / #inputs)
   end
+
   return best
 end
 
 
-local count = tonumber(ngx.var.arg_count)
-local gate = assert(csw.open({ store = "lmdb:" .. ngx.var.arg_store }))
-local windows = ngx.shared.windows
-local now = ngx.now() * 1000
-for index = 0, count - 1 do
-  assert(windows:safe_set(BUSINESS .. ":" .. customer(FIRST + index), now))
+local function row(work, result, beside, name, limit)
+  ngx.say(table.concat({ work, format("%.0f", result), format("%.0f", beside), name, "ns", limit or "" }, "\t"))
+end
+
+
+-- Numbers of customers in random order.
+local function drawn(first, below, amount)
+  local numbers = {}
+  for index = 1, amount do
+    numbers[index] = format("%.0f", first + math.random(0, below - 1))
+  end
+
+  return numbers
+end
+
+
+local function keys_of(customers)
+  local keys = {}
+  for index, customer in ipairs(customers) do
+    keys[index] = BUSINESS .. ":" .. customer
+  end
+
+  return keys
+end
+
+
+-- A text message as a client posts it.
+local function body(customer)
+  local head = format('{"messaging_product":"whatsapp","recipient_type":"individual","to":"%s","type":"text",'
+    .. '"text":{"body":"', customer)
+
+  return head .. ("x"):rep(300 - #head - 3) .. '"}}'
+end
+
+
+local function opened(path)
+  return assert(csw.open({ store = "lmdb:" .. path }))
+end
+
+
+local function checked(gate, customers, state)
+  assert(gate:check(BUSINESS, customers[1]) == state, "the store is not what it should be")
+
+  return measured(function(customer) return gate:check(BUSINESS, customer) end, customers)
+end
+
+
+local function asked(keys, address, port)
+  local client = redis:new()
+  assert(client:connect(address, port))
+  assert(client:exists(keys[1]) == 1, "Redis has not what it should have")
+  local some = {}
+  for index = 1, ASKED do
+    some[index] = keys[index]
+  end
+
+  return measured(function(key) return client:exists(key) end, some)
 end
 
 
 math.randomseed(7)
-local keys, dict_keys, strangers, dict_strangers = {}, {}, {}, {}
-for index = 1, DRAWN do
-  local number = math.random(0, count - 1)
-  keys[index], strangers[index] = customer(FIRST + number), customer(2 * FIRST + number)
-  dict_keys[index], dict_strangers[index] = BUSINESS .. ":" .. keys[index], BUSINESS .. ":" .. strangers[index]
+local windows = ngx.shared.windows
+for number = 0, count - 1 do
+  assert(windows:safe_set(format("%s:%.0f", BUSINESS, FIRST + number), ngx.now() * 1000))
 end
-
-
-assert(gate:check(BUSINESS, keys[1]) == "open" and windows:get(dict_keys[1]))
-local function check(key) return gate:check(BUSINESS, key) end
 local function get(key) return windows:get(key) end
-local checked, got = measured(keys, check), measured(dict_keys, get)
-local check_none, get_none = measured(strangers, check), measured(dict_strangers, get)
-ngx.say(("| %d | %.0f | %.0f | %.2f | %.0f | %.0f |"):format(count, checked, got, checked / got, check_none, get_none))
+
+local customers, strangers = drawn(FIRST, count, DRAWN), drawn(2 * FIRST, count, DRAWN)
+local keys, strange_keys = keys_of(customers), keys_of(strangers)
+assert(get(keys[1]) and not get(strange_keys[1]))
+
+local gate = opened(args.open)
+local open, got = checked(gate, customers, "open"), measured(get, keys)
+local work = "`check` from LuaJIT, " .. count .. " contacts, window "
+row(work .. "open", open, got, "`ngx.shared.DICT:get`", "<=0.25x")
+row(work .. "open", open, asked(keys, "127.0.0.1", args.redis_port), "Redis `EXISTS`, TCP")
+row(work .. "open", open, asked(keys, "unix:" .. args.redis_socket), "Redis `EXISTS`, Unix socket")
+row(work .. "open", open, tonumber(args.sqlite), "SQLite by primary key, from C")
+row(work .. "unknown", checked(gate, strangers, "unknown"), measured(get, strange_keys), "`ngx.shared.DICT:get`",
+  "<=0.8x")
+row(work .. "closed", checked(opened(args.closed), customers, "closed"), got, "`ngx.shared.DICT:get`", "<=0.8x")
+
+row("`check` from LuaJIT, " .. large_count .. " contacts, window open",
+  checked(opened(args.large), drawn(FIRST, large_count, DRAWN), "open"), open, count .. " contacts", "<=2x")
+
+local bodies = {}
+for index = 1, BODIES do
+  bodies[index] = body(customers[index])
+end
+assert(#bodies[1] == 300 and gate:decide(BUSINESS, bodies[1]).verdict == "allow")
+row("`decide` of a 300-byte body from LuaJIT, " .. count .. " contacts",
+  measured(function(text) return gate:decide(BUSINESS, text) end, bodies),
+  measured(function(text, key) return cjson.decode(text) and windows:get(key) end, bodies, keys),
+  "`cjson.decode` and `ngx.shared.DICT:get`", "<=0.5x")

@@ -2,30 +2,15 @@
 # What the guard costs in Prosody: messages per second from clients to a component with csw (a decision each, and its
 # acceptance recorded) beside the same component without it, by turns in one run; and how long one message holds Prosody.
 #
-#   make deps build && benches/prosody.sh [messages per client and round]
+#   make deps deps-bench build && benches/prosody.sh [messages per client and round]
 #
 # Prosody is examples/prosody/prosody.cfg.lua, without TLS and passwords; four clients and the component are one program.
 set -euo pipefail
 
+. "$(dirname "$0")/common.sh"
+need prosody
 messages=${1:-20000}
-root=$(cd "$(dirname "$0")/.." && pwd)
-build=$(cd "${CSW_BUILD:-$root/build}" && pwd)
-command -v prosody >/dev/null || { echo "prosody is missing: apt-get install prosody" >&2; exit 1; }
 
-dir=$(mktemp -d)
-prosody=
-stop() {
-    [[ -z $prosody ]] || { kill "$prosody" 2>/dev/null || true; wait "$prosody" 2>/dev/null || true; }
-    rm -rf "$dir"
-}
-trap stop EXIT
-
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 20000)); do
-        (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
-    done
-}
 clients=$(free_port) components=$(free_port)
 
 mkdir "$dir/store" "$dir/data" "$dir/modules"
@@ -49,10 +34,8 @@ if [[ $(id -u) == 0 ]]; then
 fi
 LUA_PATH_5_4="$dir/?.lua;$dir/?/init.lua;;" LUA_CPATH_5_4="$dir/?.so;;" \
     "${as_user[@]}" prosody -F --config "$dir/prosody.cfg.lua" >/dev/null 2>&1 &
-prosody=$!
-for port in "$clients" "$components"; do
-    until (: </dev/tcp/127.0.0.1/"$port") 2>/dev/null; do sleep 0.05; done
-done
+pids+=($!)
+wait_for_ports "$clients" "$components"
 
 echo "$(nproc) cores, Prosody $(sed -n 's/.*Prosody version //p' "$dir/prosody.log"), 4 clients of $messages messages each"
 printf '%-10s %12s %14s %14s %14s\n' path messages/s 'held p50, us' 'held p99, us' 'longest, us'
