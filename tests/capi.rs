@@ -118,6 +118,12 @@ macro_rules! programs {
 
 programs!(accounting, closed, doors, misuse, fork, two_gates, threads);
 
+/// Only plainly: the sanitizers and valgrind bring an allocator and system calls of their own.
+#[test]
+fn check_makes_no_system_call_and_an_open_window_no_allocation() {
+    runs_plainly("hot_path");
+}
+
 #[test]
 fn programs_use_every_function() {
     let programs: String = ["accounting", "closed", "doors", "misuse", "fork", "two_gates", "threads"]
