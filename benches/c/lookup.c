@@ -1,5 +1,6 @@
 // Looks contacts up in random order, in csw, Redis or SQLite: one process as fast as it can, or several that pause now and
-// then, so that the processors are not what they wait for, while another one writes.
+// then, so that the processors are not what they wait for, while another one writes. Each write is on disk before the next;
+// but Redis syncs nothing.
 //
 //   lookup csw|redis|sqlite WHERE CONTACTS LOOKUPS READERS WRITERS
 //
