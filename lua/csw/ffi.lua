@@ -12,6 +12,8 @@ local BY = {
   market = 128, currency = 256, basis = 512,
 }
 local ROWS = 256
+-- Below this a double holds every whole number.
+local EXACT = 2 ^ 53
 
 
 local type = type
@@ -103,9 +105,14 @@ local function text_or_nil(array)
 end
 
 
--- A business's number as its digits.
+-- A business's number as its digits. LuaJIT compiles the text of a double, and not that of 64 bits.
 local function id(number)
-  return number ~= 0 and (tostring(number):gsub("ULL$", "")) or nil
+  if number == 0 then
+    return nil
+  end
+
+  local double = tonumber(number)
+  return double < EXACT and ("%.0f"):format(double) or (tostring(number):gsub("ULL$", ""))
 end
 
 
