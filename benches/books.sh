@@ -29,8 +29,8 @@ mkdir -m 700 "$dir/durable-1" "$dir/durable-64"
 one=$(ingested 1 "$few")
 many=$(ingested 64 $((few * 10)))
 row "durable ingest, 64 webhooks in flight" "$many" "$one" "one commit for each" /s ">=8x"
-row "durable ingest, 64 webhooks in flight" "$many" "$("$dir/lookup" sqlite "$dir/sqlite" 100000 "$few" 0 1)" \
-    "SQLite (WAL, synchronous = FULL), one row a commit" /s ""
+by_sqlite=$("$dir/lookup" sqlite "$dir/sqlite" 100000 "$few" 0 1)
+row "durable ingest, 64 webhooks in flight" "$many" "$by_sqlite" "SQLite (WAL, synchronous = FULL), one row a commit" /s ""
 
 printf 'store = "lmdb:stored"\nrules = "meta"\ncurrency = "EUR"\n' >"$dir/stored.toml"
 fill webhooks "$webhooks" >"$dir/webhooks.jsonl"

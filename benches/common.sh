@@ -3,6 +3,7 @@
 # The standard output of those that `make bench` runs is rows for benches/table.awk; what else there is to see goes to
 # standard error.
 
+shopt -s inherit_errexit
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 build=$(cd "${CSW_BUILD:-$root/build}" && pwd)
 stores=${CSW_BENCH_STORES:-$root/target/bench}

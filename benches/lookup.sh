@@ -64,8 +64,15 @@ system_calls() {
     strace -f -qq -o "$dir/strace" "$dir/lookup" "$1" "$2" "$contacts" "$3" 1 0 >/dev/null
     wc -l <"$dir/strace"
 }
-calls() { awk -v few="$(system_calls "$1" "$2" 1000)" -v many="$(system_calls "$1" "$2" 11000)" 'BEGIN { printf "%.2f", (many - few) / 10000 }'; }
+calls() {
+    local few many
+    few=$(system_calls "$1" "$2" 1000)
+    many=$(system_calls "$1" "$2" 11000)
+    awk -v calls=$((many - few)) 'BEGIN { printf "%.2f", calls / 10000 }'
+}
+csw_calls=$(calls csw "$open")
+redis_calls=$(calls redis "$redis_socket")
 read -r _ _ _ _ csw_allocations _ < <(lookup csw "$open" 10000 1 0)
 read -r _ _ _ _ redis_allocations _ < <(lookup redis "$redis_socket" 10000 1 0)
-row "system calls in a \`csw_check\`" "$(calls csw "$open")" "$(calls redis "$redis_socket")" "Redis \`EXISTS\`, hiredis" "" "<=0"
+row "system calls in a \`csw_check\`" "$csw_calls" "$redis_calls" "Redis \`EXISTS\`, hiredis" "" "<=0"
 row "allocations in a \`csw_check\`, window open" "$csw_allocations" "$redis_allocations" "Redis \`EXISTS\`, hiredis" "" "<=0"

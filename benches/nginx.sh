@@ -103,6 +103,7 @@ for _ in 1 2; do
         [[ $(failed) == 0 ]]
     done
 done
+[[ ${loops[plain]} -gt 0 && ${recorders[guarded]} -gt 0 ]]
 
 # per_request NANOSECONDS PATH: in microseconds.
 per_request() { awk -v used="$1" -v count="${count[$2]}" 'BEGIN { printf "%.2f", used / 1000 / count }'; }
@@ -124,4 +125,7 @@ send_for_a_round "${port[guarded]}" 32
 stop_gateway
 grep -o 'longest [a-z_]* [0-9]* [0-9]* [0-9]*' "$dir/error.log" |
     awk '{ if ($3 > held[$2]) held[$2] = $3; if ($4 > used[$2]) used[$2] = $4; calls[$2] += $5 }
-         END { for (call in held) printf "longest %-14s %6d us by the clock, %5d us of processor, %9d calls\n", call, held[call], used[call], calls[call] }' >&2
+         END {
+             for (call in held)
+                 printf "longest %-14s %6d us by the clock, %5d us of processor, %9d calls\n", call, held[call], used[call], calls[call]
+         }' >&2

@@ -25,6 +25,7 @@ static long own_memory(void)
     while (size < 0 && fgets(line, sizeof line, status) != NULL)
         sscanf(line, "RssAnon: %ld", &size);
     fclose(status);
+    CHECK(size > 0);
     return size;
 }
 
