@@ -17,7 +17,7 @@ use csw::rules::ledger::{Line, LineKind};
 use csw::rules::market::{Country, Market};
 use csw::store::codec::Entry;
 use csw::store::lmdb::LmdbStore;
-use csw::store::{Found, RecordsMut, Store};
+use csw::store::{Found, Records, RecordsMut, Store};
 use csw::time::{Day, Span, Timestamp, Zone};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -47,18 +47,24 @@ fn main() -> Outcome {
     }
 }
 
-/// Customers come in any order, as they do in life: in the order of their numbers they would lie closer together. And in one transaction: large ones
+/// As a gateway has them that has been running for a while: with hints of all. Customers come in any order, as they do in life: in the order of their numbers they would lie closer together. And in one transaction: large ones
 /// leave free pages behind, which the small ones of a gateway do not.
 fn contacts(folder: &Path, count: u32, is_open: bool) -> Outcome {
     let last_act = if is_open { Timestamp::now() } else { Timestamp::now() - Span::hours(72) };
     let contact = Contact { last_act: Some(last_act), ..Contact::default() };
-    LmdbStore::open(folder, true)?.write(&mut |transaction| {
+    let (store, business) = (LmdbStore::open(folder, true)?, Business::from_number(BUSINESS));
+    let customer = |number| Customer::parse(&(FIRST_CONTACT + u64::from(number)).to_string());
+    store.write(&mut |transaction| {
         let mut records = RecordsMut::new(transaction);
         for number in shuffled(count) {
-            let customer = Customer::parse(&(FIRST_CONTACT + u64::from(number)).to_string())?;
-            records.put_contact(Business::from_number(BUSINESS), &Found { customer, contact: contact.clone() })?;
+            records.put_contact(business, &Found { customer: customer(number)?, contact: contact.clone() })?;
         }
         Ok(())
+    })?;
+    // The next transaction makes the hints' table for as many contacts, and reading fills it.
+    store.write(&mut |_| Ok(()))?;
+    store.read(&mut |snapshot| {
+        (0..count).try_for_each(|number| Records(snapshot).contact(business, &customer(number)?).map(drop))
     })?;
     Ok(())
 }

@@ -16,7 +16,8 @@ forget() {
     for file in "$1"/*; do dd if="$file" iflag=nocache count=0 status=none; done
 }
 
-row "disk for a contact, its record alone, of $many" "$(($(du -sB1 "$store" | cut -f1) / many))" "" "" bytes "<=160"
+row "disk for a contact, its record alone, of $many" "$(($(du -B1 "$store/data.mdb" | cut -f1) / many))" "" "" bytes "<=160"
+row "disk for its hint" "$(($(du -B1 "$store/csw.hints" | cut -f1) / many))" "" "" bytes ""
 forget "$store"
 read -r cold _ < <("$dir/open" "$store" "$many" 0)
 read -r warm _ < <("$dir/open" "$store" "$many" 0)

@@ -138,6 +138,9 @@ impl Span {
 pub struct Day(i32);
 
 impl Day {
+    /// 1970-01-01, where the milliseconds begin.
+    const EPOCH: Day = Day(719_163);
+
     /// A day of the calendar; dates that do not exist become the first representable day.
     pub fn new(year: i32, month: u32, day: u32) -> Self {
         Day(NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default().num_days_from_ce())
@@ -233,6 +236,10 @@ impl Zone {
     pub fn day(self, at: Timestamp) -> Day {
         // Within the years 1 to 9999, where every zone has a local time.
         let millis = at.millis().clamp(-62_135_510_400_000, 253_402_214_400_000);
+        if self == Zone::UTC {
+            // Without a calendar: it is asked with every send.
+            return Day(Day::EPOCH.0 + millis.div_euclid(86_400_000) as i32);
+        }
         let local = DateTime::<Utc>::from_timestamp_millis(millis).unwrap_or_default().with_timezone(&self.0);
         Day(local.date_naive().num_days_from_ce())
     }
@@ -293,6 +300,28 @@ mod tests {
         let first = zone.midnight(Day::new(2023, 10, 1));
         assert_eq!(first.to_string(), "2023-10-01T04:00:00.000Z");
         assert_eq!(zone.day(first - Span::millis(1)), Day::new(2023, 9, 30));
+    }
+
+    #[test]
+    fn a_day_of_utc_is_that_of_its_calendar() {
+        let moments = [
+            "1970-01-01T00:00:00Z",
+            "1969-12-31T23:59:59Z",
+            "2026-10-31T23:59:59Z",
+            "2024-02-29T12:00:00Z",
+            "0001-01-02T00:00:00Z",
+        ];
+        for moment in moments {
+            assert_eq!(
+                Zone::UTC.day(Timestamp::parse(moment).unwrap()),
+                Day::parse(&moment[..10]).unwrap(),
+                "{moment}"
+            );
+        }
+        assert_eq!(
+            Zone::UTC.day(Timestamp::from_millis(i64::MIN)),
+            Zone::parse("Europe/Paris").unwrap().day(Timestamp::from_millis(i64::MIN))
+        );
     }
 
     #[test]

@@ -14,14 +14,15 @@ use std::sync::mpsc;
 use std::thread;
 
 use csw::error::{Code, Error, Result};
+use csw::party::{Business, Customer};
 use csw::rules::event::EventKind;
 use csw::rules::window::State;
 use csw::store::codec;
 use csw::store::lmdb::LmdbStore;
 use csw::store::memory::MemoryStore;
-use csw::store::{Read, Store, Table, Write};
+use csw::store::{Read, Records, Store, Table, Write};
 use csw::wire::record::Stated;
-use support::{ANNA, BERT, WITHIN, check, gate_in, hours_ago, record, stated};
+use support::{ANNA, BERT, SHOP, WITHIN, check, gate_in, hours_ago, record, stated};
 use tempfile::TempDir;
 
 /// Each promise of the contract as one test for each store.
@@ -378,6 +379,77 @@ fn a_process_does_not_open_a_store_twice_beside_its_gates() {
     let error = LmdbStore::open(folder.path(), false).err().unwrap();
     assert_eq!(error.code(), Code::Store);
     assert_eq!(check(&gate, ANNA, hours_ago(0)).window.state, State::Open, "the gate goes on");
+}
+
+#[test]
+fn a_hint_is_what_the_last_commit_left_of_a_contact() {
+    let folder = folder();
+    let gate = gate_in(folder.path(), "store = \"lmdb:.\"");
+    record(&gate, stated(EventKind::CustomerMessage, hours_ago(1)));
+    drop(gate);
+    let store = open(folder.path());
+    let (business, anna) = (Business::parse(SHOP).unwrap(), Customer::parse(ANNA).unwrap());
+    let key = codec::contact_key(business, &anna);
+    let hint = || read(&store, |snapshot| Ok(snapshot.hint(&key)));
+    let stored = read(&store, |snapshot| Records(snapshot).contact(business, &anna)).unwrap();
+    assert_eq!(hint(), stored.contact.hint());
+    assert!(hint().is_some());
+    let given_up = store.write(&mut |transaction| {
+        transaction.delete(Table::Contacts, &key)?;
+        Err(Error::new(Code::Internal, "on purpose"))
+    });
+    assert!(given_up.is_err());
+    assert_eq!(hint(), None, "a transaction that was given up may leave none");
+    write(&store, |_| Ok(()));
+    assert!(read(&store, |snapshot| Records(snapshot).contact(business, &anna)).is_some());
+    assert_eq!(hint(), stored.contact.hint(), "who reads the contact leaves one");
+    write(&store, |transaction| transaction.delete(Table::Contacts, &key));
+    assert_eq!(hint(), None);
+}
+
+/// Whatever became of the table meanwhile, another process's refusal is heard of.
+#[test]
+fn no_hint_outlives_a_refusal_that_another_process_records() {
+    if let Some(folder) = in_another_process() {
+        let gate = gate_in(&folder, "store = \"lmdb:.\"");
+        record(
+            &gate,
+            Stated { code: Some(131_047), id: Some("wamid.refused"), ..stated(EventKind::Failed, hours_ago(1)) },
+        );
+        return;
+    }
+    let deeds: [(&str, fn(&Path)); 5] = [
+        ("it is there", |_| {}),
+        ("it is gone", |table| fs::remove_file(table).unwrap()),
+        ("another lies there", |table| {
+            let copy = table.with_extension("copy");
+            fs::copy(table, &copy).unwrap();
+            fs::rename(copy, table).unwrap();
+        }),
+        ("something else lies there", |table| {
+            fs::remove_file(table).unwrap();
+            fs::write(table, "something else").unwrap();
+        }),
+        ("no table can be made", |table| {
+            fs::remove_file(table).unwrap();
+            fs::create_dir(table).unwrap();
+            fs::create_dir(table.with_extension("hints.new")).unwrap();
+        }),
+    ];
+    for (name, deed) in deeds {
+        let folder = folder();
+        let gate = gate_in(folder.path(), "store = \"lmdb:.\"");
+        record(&gate, stated(EventKind::CustomerMessage, hours_ago(2)));
+        let state = || check(&gate, ANNA, hours_ago(0)).window.state;
+        assert_eq!(state(), State::Open);
+        deed(&folder.path().join("csw.hints"));
+        assert_eq!(state(), State::Open, "{name}");
+        let child = another_process("no_hint_outlives_a_refusal_that_another_process_records", folder.path());
+        assert!(child.success(), "{name}");
+        assert_eq!(state(), State::Closed, "{name}");
+        record(&gate, stated(EventKind::CustomerMessage, hours_ago(0)));
+        assert_eq!(state(), State::Open, "{name}");
+    }
 }
 
 fn folder() -> TempDir {

@@ -6,6 +6,7 @@
 local answers = require "csw.answers"
 local closed  = require "csw.closed"
 
+local byte   = string.byte
 local find   = string.find
 local floor  = math.floor
 local format = string.format
@@ -144,7 +145,12 @@ end
 ---@param body string
 ---@return string?
 function _M.content_type(body)
-  if find(body, "^\31\139") then
+  local first, second = byte(body, 1, 2)
+  if first == 123 then -- "{": as most begin; patterns are not compiled by LuaJIT
+    return "application/json"
+  end
+
+  if first == 31 and second == 139 then
     return nil
   end
 

@@ -19,11 +19,13 @@ local tostring = tostring
 local type     = type
 
 local ngx = ngx
+local re_match = ngx.re.match
 local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
 
 
--- A send's path: the business phone number id, and which of the two endpoints.
-local SEND = "/(%d+)/([%a_]*messages)$"
+-- A send's path: the business phone number id, and which of the two endpoints. Not as Lua's own pattern, which LuaJIT
+-- does not compile.
+local SEND = [[/(\d+)/([A-Za-z_]*messages)$]]
 
 -- What the library takes.
 local MAX_BODY = 3 * 1024 * 1024
@@ -49,6 +51,9 @@ local VARIABLES = {
   csw_instead        = "X-CSW-Instead",
   csw_note           = "X-CSW-Note",
 }
+
+
+local NOTHING = {}
 
 
 local options = { fail = "closed", loopback_only = true, loopback = false }
@@ -173,6 +178,14 @@ local function request_body()
   end
 
   return body
+end
+
+
+-- Takes a header away, however often it stands there. Most requests have it not, and each touch of the list costs.
+local function clear_header(name, value)
+  if value then
+    ngx.req.clear_header(name)
+  end
 end
 
 
@@ -360,16 +373,21 @@ end
 --- For `access_by_lua` of the send location.
 function _M.send()
   local var = ngx.var
-  local business, endpoint = match(var.uri, SEND)
-  if not business then
+  local place = re_match(var.uri, SEND, "jo")
+  if not place then
     return ngx.exit(ngx.HTTP_NOT_FOUND)
   end
+  local business, endpoint = place[1], place[2]
 
   local body, message, code = request_body()
   if body then
     local content_type = guard.content_type(body)
-    local arguments, truncated = ngx.req.get_uri_args(8)
-    arguments.more = truncated
+    local arguments = NOTHING
+    if var.is_args ~= "" then
+      local truncated
+      arguments, truncated = ngx.req.get_uri_args(8)
+      arguments.more = truncated
+    end
     local objection = guard.objection(ngx.req.get_method(), arguments, var.content_type, not content_type)
     if objection then
       body, message, code = nil, objection, "body"
@@ -377,7 +395,11 @@ function _M.send()
     else
       -- The platform reads what csw has read.
       ngx.req.set_header("Content-Type", content_type or "application/json")
-      ngx.req.set_header("Content-Encoding", not content_type and "gzip" or nil)
+      if content_type then
+        clear_header("Content-Encoding", var.http_content_encoding)
+      else
+        ngx.req.set_header("Content-Encoding", "gzip")
+      end
     end
   end
 
@@ -389,9 +411,11 @@ function _M.send()
     endpoint = endpoint,
     parked = var.http_x_csw_parked ~= nil,
   }
-  ngx.req.clear_header("X-CSW-Parked")
-  ngx.ctx.csw_branch = ngx.req.is_internal() and match(var.http_x_csw_branch or "", "^%l+$") or nil
-  ngx.req.clear_header("X-CSW-Branch")
+  clear_header("X-CSW-Parked", var.http_x_csw_parked)
+  if var.http_x_csw_branch then
+    ngx.ctx.csw_branch = ngx.req.is_internal() and match(var.http_x_csw_branch, "^%l+$") or nil
+    ngx.req.clear_header("X-CSW-Branch")
+  end
   local action
   if body then
     action = guard.send(current_gate(), send, hands, options.fail)
@@ -462,7 +486,7 @@ end
 function _M.response_headers()
   local var = ngx.var
   if (var.csw_verdict or "") == "" then
-    if var.upstream_status and match(var.uri, SEND) then
+    if var.upstream_status and re_match(var.uri, SEND, "jo") then
       log_apart(ERR, "a send went out undecided: `satisfy any` or a subrequest skipped the access phase")
     end
     return
@@ -507,9 +531,12 @@ function _M.settle()
   end
 
   -- "502, 200 : 200" are two tries, then what `error_page` led to: the platform's is the last try.
-  local status = match(var.upstream_status or "", "^[^:]*%f[%d](%d+)") or ngx.status
-  local chunks = ngx.ctx.csw_response or {}
-  local response = concat(chunks)
+  local status = var.upstream_status or ""
+  if #status ~= 3 then
+    status = match(status, "^[^:]*%f[%d](%d+)") or ngx.status
+  end
+  local chunks = ngx.ctx.csw_response or NOTHING
+  local response = chunks[2] and concat(chunks) or chunks[1] or ""
   token = ngx.decode_base64(token)
   local ticket, message = gate:submit_settle(token, tonumber(status), response, request_time())
   if ticket and chunks.body then

@@ -314,6 +314,9 @@ impl csw_decision {
         room.copy_from_slice(&bytes);
         let cost = &decision.cost;
         let written = |amount: Option<Amount>| amount.map_or([0; 40], |amount| text(&amount.to_string()));
+        let amount = written(cost.amount);
+        // Mostly they are one amount.
+        let or_written = |other| if other == cost.amount { amount } else { written(other) };
         Ok(csw_decision {
             size: size_of::<Self>() as u32,
             verdict: decision.verdict as i32,
@@ -334,9 +337,9 @@ impl csw_decision {
             at: at.millis(),
             business: business.number(),
             window,
-            amount: written(cost.amount),
-            lowest: written(cost.lowest),
-            highest: written(cost.highest),
+            amount,
+            lowest: or_written(cost.lowest),
+            highest: or_written(cost.highest),
             currency: text(cost.currency.as_ref().map_or("", |currency| currency.code())),
             market: text(cost.market.map_or("", |market| market.word())),
             customer: text(&customer.map_or(String::new(), |customer| format!("{customer:?}"))),

@@ -91,7 +91,10 @@ impl Batch {
             let business = records.read().canonical(config.canonical(event.business))?;
             let policy = config.policy(business);
             let mut applying = Applying { records, policy, fold_numbers: config.fold_numbers, now };
-            let applied = applying.event(&Event { business, ..event.clone() })?;
+            let applied = match business == event.business {
+                true => applying.event(event)?,
+                false => applying.event(&Event { business, ..event.clone() })?,
+            };
             report.events += 1;
             report.repeated += u32::from(applied.repeated);
             report.opened += u32::from(applied.opened);

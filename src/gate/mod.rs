@@ -167,12 +167,10 @@ impl Gate {
     /// As [`Gate::decide`].
     pub fn forecast(&self, business: Business, endpoint: Endpoint, body: &[u8], at: Timestamp) -> Result<Decided> {
         let outgoing = send::parse(endpoint, body)?;
+        let country = outgoing.customer.as_ref().and_then(Country::of);
         self.read(|records| {
             let (business, contact) = match &outgoing.customer {
-                // Without a country of its own, another of its names may have one.
-                Some(customer) => {
-                    self.contact(records, business, customer, |hint| hint.is_all && Country::of(customer).is_some())?
-                }
+                Some(customer) => self.contact(records, business, customer, |hint| hint.is_all && country.is_some())?,
                 None => (self.canonical(records, business)?, Contact::default()),
             };
             let policy = self.config.policy(business);
@@ -180,7 +178,8 @@ impl Gate {
                 Some(template) => catalogue::standing(records, &self.config, business, template)?,
                 None => Standing::default(),
             };
-            let country = outgoing.customer.as_ref().and_then(|customer| country(customer, &contact));
+            // Of a customer who names none, another name may.
+            let country = country.or_else(|| contact.names.iter().find_map(Country::of));
             let category = decision::category_of(policy, &outgoing, standing, country);
             let meter = rates::meter(records, policy, business, &outgoing, category.0, country, at)?;
             let decision = decision::decide(policy, &contact, &outgoing, standing, category, &meter, at);
@@ -607,9 +606,4 @@ fn report_between(
     // No zone is more than a day away from this one's days.
     let outermost = (Zone::UTC.day(from - Span::hours(24)), Zone::UTC.day(to + Span::hours(24)));
     report::report(records, days, outermost, by)
-}
-
-/// The country of a customer: by the name that is asked for, else by another name.
-fn country(customer: &Customer, contact: &Contact) -> Option<Country> {
-    Country::of(customer).or_else(|| contact.names.iter().find_map(Country::of))
 }

@@ -18,14 +18,14 @@ use crate::time::{Span, Timestamp};
 const QUEUE_JOBS: usize = 16_384;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
-/// What one transaction takes at most, so that the first of a crowd need not wait for the last.
-const GROUP_JOBS: usize = 16_384;
+/// What one transaction takes at most: all that may wait. The more is written at once, the fewer pages for each, and a crowd is through sooner.
+const GROUP_JOBS: usize = QUEUE_JOBS;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
 /// Parcels that are remembered with their tickets.
 const PARCELS: usize = 64;
 /// Entries that are looked at for their age with each job: a few for each one that it may bring.
-const SWEPT: usize = 8;
+const SWEPT: usize = 4;
 /// How often resources of dead processes are given back.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// How long a stopping recorder is waited for.

@@ -353,7 +353,10 @@ pub fn total_of(key: &[u8]) -> Result<(Business, Line)> {
 /// # Errors
 /// `Internal` when it cannot be encoded.
 pub fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>> {
-    postcard::to_extend(record, vec![RECORD])
+    // Room for most records at once.
+    let mut bytes = Vec::with_capacity(192);
+    bytes.push(RECORD);
+    postcard::to_extend(record, bytes)
         .map_err(|cause| Error::new(Code::Internal, format!("a record cannot be encoded: {cause}")))
 }
 

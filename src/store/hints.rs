@@ -349,3 +349,191 @@ fn random() -> io::Result<Name> {
     File::open("/dev/urandom")?.read_exact(&mut name)?;
     Ok(name)
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    const KEY: &[u8] = b"a contact";
+
+    fn act(millis: i64) -> Hint {
+        Hint { last_act: Timestamp::from_millis(millis), is_all: true }
+    }
+
+    fn table() -> (tempfile::TempDir, Hints) {
+        let folder = tempfile::tempdir().unwrap();
+        let table = Hints::make(folder.path(), 0).unwrap();
+        (folder, table)
+    }
+
+    /// A transaction that writes one contact and commits.
+    fn commit(table: &Hints, transaction: u64, key: &[u8], hint: Option<Hint>) {
+        assert!(table.begin(transaction));
+        let mark = table.mark(key, hint);
+        assert_eq!(mark.is_some(), hint.is_some());
+        mark.iter().for_each(|mark| table.set(mark));
+    }
+
+    #[test]
+    fn what_a_transaction_wrote_is_said_once_it_has_committed() {
+        let (_folder, table) = table();
+        assert!(table.begin(1));
+        let mark = table.mark(KEY, Some(act(1000))).unwrap();
+        assert_eq!(table.get(KEY, || 0), None);
+        table.set(&mark);
+        assert_eq!(table.get(KEY, || 1), Some(act(1000)));
+        assert_eq!(table.get(b"another", || 1), None);
+        commit(&table, 2, KEY, Some(Hint { is_all: false, ..act(2000) }));
+        assert_eq!(table.get(KEY, || 2), Some(Hint { is_all: false, ..act(2000) }));
+    }
+
+    #[test]
+    fn a_contact_that_has_no_hint_any_more_says_nothing() {
+        let (_folder, table) = table();
+        commit(&table, 1, KEY, Some(act(1000)));
+        commit(&table, 2, KEY, None);
+        assert_eq!(table.get(KEY, || 2), None);
+    }
+
+    #[test]
+    fn a_transaction_that_sets_late_does_not_undo_the_mark_of_the_next() {
+        let (_folder, table) = table();
+        assert!(table.begin(1));
+        let late = table.mark(KEY, Some(act(1000))).unwrap();
+        assert!(table.begin(2));
+        assert!(table.mark(KEY, None).is_none());
+        table.set(&late);
+        assert_eq!(table.get(KEY, || 2), None);
+    }
+
+    #[test]
+    fn a_table_that_has_missed_a_commit_says_nothing_and_takes_no_other() {
+        let (_folder, table) = table();
+        commit(&table, 7, KEY, Some(act(1000)));
+        for (newest, says) in [(6, true), (7, true), (5, false), (8, false), (100, false)] {
+            assert_eq!(table.get(KEY, || newest).is_some(), says, "after commit {newest}");
+        }
+        assert!(!table.begin(9));
+        assert!(table.begin(8), "the next one");
+        assert!(table.begin(8), "one that was given up is begun again");
+    }
+
+    #[test]
+    fn an_offer_is_taken_only_while_no_transaction_has_begun_since() {
+        let (_folder, table) = table();
+        assert!(table.begin(1));
+        table.offer(KEY, act(1000), 0);
+        assert_eq!(table.get(KEY, || 1), None);
+        table.offer(KEY, act(1000), 1);
+        assert_eq!(table.get(KEY, || 1), Some(act(1000)));
+        commit(&table, 2, KEY, Some(act(2000)));
+        table.offer(KEY, act(1000), 1);
+        assert_eq!(table.get(KEY, || 2), Some(act(2000)));
+    }
+
+    #[test]
+    fn of_too_many_contacts_those_that_acted_last_are_kept() {
+        let (_folder, table) = table();
+        let keys: Vec<Vec<u8>> = (0..20 * BUCKETS_MIN).map(|n| n.to_be_bytes().to_vec()).collect();
+        assert!(table.begin(1));
+        for (n, key) in keys.iter().enumerate() {
+            table.mark(key, Some(act(1000 + n as i64))).iter().for_each(|mark| table.set(mark));
+        }
+        let known = keys.iter().enumerate().map(|(n, key)| {
+            let hint = table.get(key, || 1);
+            assert!(hint.is_none_or(|hint| hint == act(1000 + n as i64)));
+            hint.is_some()
+        });
+        let known: Vec<bool> = known.collect();
+        let (first, last) = known.split_at(known.len() / 2);
+        let count = |half: &[bool]| half.iter().filter(|known| **known).count();
+        assert!(count(first) * 4 < count(last), "{} of the first, {} of the last", count(first), count(last));
+    }
+
+    #[test]
+    fn times_that_find_no_room_have_no_hint() {
+        let (_folder, table) = table();
+        for millis in [-1, i64::MIN, 1 << 42, i64::MAX] {
+            assert!(table.begin(1));
+            table.mark(KEY, Some(act(millis))).iter().for_each(|mark| table.set(mark));
+            assert_eq!(table.get(KEY, || 1), None, "{millis}");
+        }
+    }
+
+    #[test]
+    fn only_a_whole_table_of_this_name_and_boot_is_opened() {
+        let (folder, table) = table();
+        let path = folder.path().join(HINTS_FILE);
+        commit(&table, 1, KEY, Some(act(1000)));
+        assert_eq!(Hints::open(folder.path(), table.name()).unwrap().get(KEY, || 1), Some(act(1000)));
+        assert!(Hints::open(folder.path(), Name::default()).is_none());
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(b"x", 40).unwrap();
+        assert!(Hints::open(folder.path(), table.name()).is_none(), "of another boot");
+        let (folder, table) = self::table();
+        let file = OpenOptions::new().write(true).open(folder.path().join(HINTS_FILE)).unwrap();
+        file.set_len(length(BUCKETS_MIN) as u64 - 1).unwrap();
+        assert!(Hints::open(folder.path(), table.name()).is_none(), "cut short");
+        drop(table);
+        fs::remove_file(folder.path().join(HINTS_FILE)).unwrap();
+        assert!(Hints::open(folder.path(), Name::default()).is_none(), "gone");
+    }
+
+    /// Two keys of one bucket and a third, written, offered and read by several threads: what is said is never older than what was committed before
+    /// the question.
+    #[test]
+    fn no_reader_is_told_what_was_overwritten_before_it_asked() {
+        const ROUNDS: u64 = 200_000;
+        let (_folder, table) = table();
+        let table = Arc::new(table);
+        // As the store: its newest commit, and of each contact the commit that wrote it, with an act of that number or with none.
+        let keys: Vec<[u8; 8]> = (0..3_u64).map(u64::to_be_bytes).collect();
+        let store = Arc::new(Mutex::new((0_u64, [(0_u64, false); 3])));
+        let newest = Arc::new(AtomicU64::new(0));
+        let is_over = Arc::new(AtomicBool::new(false));
+        let helpers: Vec<_> = (0..4_usize)
+            .map(|helper| {
+                let (table, store, newest) = (Arc::clone(&table), Arc::clone(&store), Arc::clone(&newest));
+                let (is_over, keys) = (Arc::clone(&is_over), keys.clone());
+                thread::spawn(move || {
+                    let mut said = 0_u64;
+                    while !is_over.load(Ordering::Relaxed) {
+                        for (n, key) in keys.iter().enumerate() {
+                            let (commit, contacts) = *store.lock().unwrap();
+                            let (written, has_act) = contacts[n];
+                            if helper % 2 == 0 {
+                                let told = table.get(key, || newest.load(Ordering::SeqCst));
+                                said += u64::from(told.is_some());
+                                let told = told.map(|hint| hint.last_act.millis() as u64);
+                                assert!(told.is_none_or(|told| told >= written), "{told:?} after {written}");
+                            } else if has_act {
+                                table.offer(key, act(written as i64), commit);
+                            }
+                        }
+                    }
+                    said
+                })
+            })
+            .collect();
+        for round in 1..=ROUNDS {
+            let n = (round * 7 % 3) as usize;
+            let hint = (round % 5 != 0).then(|| act(round as i64));
+            assert!(table.begin(round));
+            let mark = table.mark(&keys[n], hint);
+            let mut store = store.lock().unwrap();
+            store.0 = round;
+            store.1[n] = (round, hint.is_some());
+            newest.store(round, Ordering::SeqCst);
+            drop(store);
+            mark.iter().for_each(|mark| table.set(mark));
+        }
+        is_over.store(true, Ordering::Relaxed);
+        let said: u64 = helpers.into_iter().map(|helper| helper.join().unwrap()).sum();
+        assert!(said > 0);
+    }
+}
