@@ -202,6 +202,7 @@ fn a_commit_during_a_reading_is_not_seen_by_it() {
     let store = open(folder.path());
     write(&store, |transaction| transaction.put(Table::Contacts, b"anna", b"before"));
     read(&store, |snapshot| {
+        assert_eq!(snapshot.get(Table::Contacts, b"bert")?, None, "the first question");
         let put = || write(&store, |transaction| transaction.put(Table::Contacts, b"anna", b"after"));
         thread::scope(|scope| scope.spawn(put).join()).unwrap();
         assert_eq!(snapshot.get(Table::Contacts, b"anna")?.as_deref(), Some(&b"before"[..]));

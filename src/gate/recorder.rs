@@ -107,6 +107,8 @@ struct Queue {
     jobs: VecDeque<Waiting>,
     bytes: usize,
     stopping: bool,
+    /// The thread waits for something to do; else it will look by itself, and to wake it would be a system call for nothing.
+    is_idle: bool,
 }
 
 #[derive(Default)]
@@ -208,8 +210,11 @@ impl Recorder {
         queue.bytes += weight;
         queue.jobs.push_back(Waiting { ticket, job });
         self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
+        let is_idle = std::mem::take(&mut queue.is_idle);
         drop(queue);
-        self.shared.submitted.notify_one();
+        if is_idle {
+            self.shared.submitted.notify_one();
+        }
         Ok(ticket)
     }
 
@@ -369,8 +374,10 @@ impl Worker {
             if queue.stopping {
                 return None;
             }
+            queue.is_idle = true;
             queue = self.shared.submitted.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.is_idle = false;
         let jobs = queue.jobs.len().min(GROUP_JOBS);
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
         queue.bytes -= group.iter().map(|waiting| waiting.job.weight()).sum::<usize>();

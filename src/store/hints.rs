@@ -270,20 +270,23 @@ impl Hints {
 
     /// Takes in what a reader has found in the state after a commit, if no transaction has begun since.
     pub fn offer(&self, key: &[u8], hint: Hint, commit: u64) {
-        let (print, bucket) = self.place(key);
         if self.begun().load(Ordering::Relaxed) != commit {
             return;
         }
-        let is_known = |slot: &Slot| slot.holds(print, slot.word(Ordering::Relaxed).version());
-        if self.bucket(bucket).iter().any(is_known) {
-            return;
-        }
-        if let Some((slot, version)) = self.take_any(print, bucket) {
-            // Either a writer sees the slot, or it is seen here that one has begun.
-            fence(Ordering::SeqCst);
-            if self.begun().load(Ordering::SeqCst) == commit {
-                self.bucket(bucket)[slot].set(version, hint);
-            }
+        let (print, bucket) = self.place(key);
+        let slots = self.bucket(bucket);
+        let words = slots.iter().map(|slot| slot.word(Ordering::Acquire)).enumerate();
+        let own = words.into_iter().find(|(index, word)| slots[*index].holds(print, word.version()));
+        let taken = match own {
+            Some((_, word)) if word.hint().is_some() => return,
+            Some((index, word)) => slots[index].take(word, print).map(|version| (index, version)),
+            None => self.take_any(print, bucket),
+        };
+        let Some((index, version)) = taken else { return };
+        // Either a writer sees the slot, or it is seen here that one has begun.
+        fence(Ordering::SeqCst);
+        if self.begun().load(Ordering::SeqCst) == commit {
+            slots[index].set(version, hint);
         }
     }
 
@@ -434,6 +437,9 @@ mod tests {
         commit(&table, 2, KEY, Some(act(2000)));
         table.offer(KEY, act(1000), 1);
         assert_eq!(table.get(KEY, || 2), Some(act(2000)));
+        commit(&table, 3, KEY, None);
+        table.offer(KEY, act(3000), 3);
+        assert_eq!(table.get(KEY, || 3), Some(act(3000)), "what was marked and left may be offered again");
     }
 
     #[test]
