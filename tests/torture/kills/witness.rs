@@ -178,6 +178,8 @@ impl Witness {
             (0..CONTACTS).for_each(|contact| books.order_check(slot, contact));
         }
         (books.reported, books.audited) = (None, None);
+        // Nothing was submitted after these.
+        books.unanswered_kills.clear();
         for task in [Task::Report, Task::Audit] {
             books.order(0, 0, task);
         }
