@@ -27,6 +27,8 @@ const MAP_SIZE: usize = 64 << 30;
 const READERS: u32 = 1024;
 /// What a table of so many readers takes, one line of the processor's cache each, and its head.
 const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
+/// How much longer than its last page says the file is kept, by half of this at least.
+const AHEAD: u64 = 4 << 20;
 /// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
 const ROOM_MIN: u64 = 1 << 20;
 const FORMAT_KEY: &[u8] = b"format";
@@ -156,7 +158,7 @@ impl LmdbStore {
 
     fn commit(&self, txn: RwTxn<'_>) -> Result<()> {
         let committed = txn.commit();
-        // What is committed stays so; a file that could not be padded is, when it is opened next.
+        // What is committed stays so; a file that could not be padded is, after the next commit.
         let _ = pad(&self.env, &self.path);
         committed.map_err(|cause| {
             self.suspect.store(!self.is_out_of_room(&cause), Ordering::Release);
@@ -354,17 +356,29 @@ impl Write for Transaction<'_> {
 
 /// Refuses a truncated file: reading behind its end would end the process (SIGBUS).
 fn check_length(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
-    // What a process that died between its commit and its padding left out is one page at most.
-    match shortfall(env, path)? {
+    match shortfall(env, path, 0)? {
+        // Where the disk was too full to keep more, the last commit may have left out a page.
         Some(missing) if missing > u64::from(env.stat().page_size) => Err(heed::Error::Mdb(MdbError::Corrupted)),
-        _ => pad(env, path),
+        Some(_) => pad(env, path),
+        None => {
+            let _ = pad(env, path);
+            Ok(())
+        }
     }
 }
 
-/// Makes the file as long as its last page says. LMDB leaves pages out that were taken and given back in one commit; without them a whole file
-/// could not be told from a truncated one.
+/// Keeps the file longer than its last page says. LMDB leaves pages out that were taken and given back in one commit; without them a whole file could
+/// not be told from a truncated one. They must be there before the commit: the process, or the power, may be gone right after it.
 fn pad(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
-    let Some(missing) = shortfall(env, path)? else { return Ok(()) };
+    if shortfall(env, path, AHEAD / 2)?.is_none() {
+        return Ok(());
+    }
+    lengthen(env, path, AHEAD).or_else(|_| lengthen(env, path, 0))
+}
+
+/// Makes the file as long as its last page says, and so much longer.
+fn lengthen(env: &Env<WithTls>, path: &Path, beyond: u64) -> heed::Result<()> {
+    let Some(missing) = shortfall(env, path, beyond)? else { return Ok(()) };
     let file = OpenOptions::new().write(true).open(path.join("data.mdb"))?;
     let length = file.metadata()?.len();
     // SAFETY: takes no pointer. Unlike truncating to a length, this cannot cut off what another process has just written.
@@ -374,9 +388,9 @@ fn pad(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
     }
 }
 
-/// By how much the file is shorter than its last page says.
-fn shortfall(env: &Env<WithTls>, path: &Path) -> heed::Result<Option<u64>> {
-    let expected = (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size);
+/// By how much the file is shorter than its last page says, and so much beyond that.
+fn shortfall(env: &Env<WithTls>, path: &Path, beyond: u64) -> heed::Result<Option<u64>> {
+    let expected = (env.info().last_page_number as u64 + 1) * u64::from(env.stat().page_size) + beyond;
     let length = fs::metadata(path.join("data.mdb"))?.len();
     Ok(expected.checked_sub(length).filter(|missing| *missing > 0))
 }
