@@ -20,7 +20,7 @@ PACKAGES := nginx libnginx-mod-http-lua haproxy kamailio kamailio-lua-modules pr
 # What the benchmarks measure with, and beside.
 BENCH_PACKAGES := wrk sip-tester time strace redis-server lua-nginx-redis libhiredis-dev libsqlite3-dev
 
-.PHONY: all deps deps-bench build install uninstall header run story test test-rust test-lua lint bench bench-gateways clean
+.PHONY: all deps deps-bench build install uninstall header run story test test-rust test-lua torture fuzz lint bench bench-gateways clean
 
 all: build
 
@@ -149,6 +149,10 @@ test-rust:
 # One specification on four Luas, each loading the staged tree as a gateway would.
 test-lua: build
 	@tests/lua/run.sh
+
+# The long form of what the other tests do in short: processes killed, power lost. Takes minutes.
+torture: deps build
+	CSW_TORTURE=long cargo test --features capi,cli --test torture -- --nocapture --test-threads 1
 
 # One table of what is to be reached, on standard output; the first run fills large stores under target/bench.
 bench: deps deps-bench build
