@@ -9,7 +9,8 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -40,6 +41,11 @@ fn what_killed_processes_acknowledged_is_there_once_and_they_leave_nothing_behin
     println!("CSW_TORTURE_SEED={seed}");
     let (rounds, kills) = long_or_short((25, 100), (3, 5));
     let (folder, began) = (place(), Instant::now());
+    let is_over = Arc::new(AtomicBool::new(false));
+    let machine = thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || longest_stall(&is_over)
+    });
     let witness = Witness::new(SLOTS, seed);
     let mut slots: Vec<Slot> = (0..SLOTS).map(|slot| Slot::new(slot, folder.path(), &witness, seed)).collect();
     for _ in 0..rounds {
@@ -63,11 +69,14 @@ fn what_killed_processes_acknowledged_is_there_once_and_they_leave_nothing_behin
     }
     let reclaimed = slots.iter().map(|slot| slot.reclaimed).max().unwrap();
     drop(slots);
+    is_over.store(true, Ordering::Release);
+    let stalled = machine.join().unwrap();
     ask_doctor(folder.path());
     let tally = witness.tally();
     println!(
-        "kill farm: {} kills, {} events acknowledged ({} repeated after a kill, {} erasures), {} checks ({} right after an acknowledgement), {} audits: \
-         0 lost, 0 wrongly open, 0 counted twice; longest wait for an acknowledgement after a kill {:?}, for what the dead held {reclaimed:?}; {:?}",
+        "kill farm: {} kills, {} events acknowledged ({} repeated after a kill, {} erasures), {} checks ({} right after an \
+         acknowledgement), {} audits: 0 lost, 0 wrongly open, 0 counted twice; longest wait for an acknowledgement after a kill {:?}, \
+         for what the dead held {reclaimed:?}, of the machine itself {stalled:?}; {:?}",
         SLOTS * rounds * kills,
         tally.acknowledged,
         tally.repeated,
@@ -78,8 +87,19 @@ fn what_killed_processes_acknowledged_is_there_once_and_they_leave_nothing_behin
         tally.longest_wait,
         began.elapsed(),
     );
-    assert!(tally.longest_wait < SOON, "seed {seed}: a kill held up others");
-    assert!(reclaimed < SOON, "seed {seed}: the dead held on to something");
+    assert!(tally.longest_wait < SOON + stalled, "seed {seed}: a kill held up others");
+    assert!(reclaimed < SOON + stalled, "seed {seed}: the dead held on to something");
+}
+
+/// The longest time for which the machine left a thread waiting that had but a moment to sleep: with so much work for it, nobody is served sooner.
+fn longest_stall(is_over: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !is_over.load(Ordering::Acquire) {
+        let began = Instant::now();
+        thread::sleep(Duration::from_millis(1));
+        longest = longest.max(began.elapsed());
+    }
+    longest
 }
 
 fn first(faults: &[String]) -> String {

@@ -1,4 +1,4 @@
-//! What must hold whatever happens to the processes, the power, and the load. The short form runs with the other tests; `make torture` runs the long one.
+//! What must hold whatever happens to processes and power. The short forms run with the other tests; `make torture` runs the long ones.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod kills;

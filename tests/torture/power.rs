@@ -14,7 +14,7 @@ use csw::store::lmdb::LmdbStore;
 use csw::wire::record;
 
 use crate::support::{self, Chance, decided, gate_in, long_or_short, shop};
-use disk::{Disk, Effort};
+use disk::{Disk, Effort, Image};
 use plan::Plan;
 use recording::{Place, SAID, Step};
 
@@ -41,14 +41,15 @@ fn lose_power(test: &str, durability: &str) {
         return carry_out(&plan, &folder, durability);
     }
     let (seed, began) = (support::seed(), Instant::now());
-    println!("CSW_TORTURE_SEED={seed}");
+    let mut outage = Outage::new(&plan);
+    // A damaged store may take this process down: it lies there then, with a note of what was lost.
+    println!("CSW_TORTURE_SEED={seed}, files are rebuilt in {}", outage.folder.path().display());
     let place = Place::new();
     let steps = place.record(test);
     let effort = long_or_short(
         Effort { each: usize::MAX, tears_all: true, subsets: 8 },
         Effort { each: 6, tears_all: false, subsets: 2 },
     );
-    let mut outage = Outage::new(&plan);
     let (mut disk, mut chance) = (Disk::default(), Chance::of(seed));
     // Those that had to be on the disk when the last sync was over: all acknowledged ones, or with relaxed durability those of the sync before.
     let (mut acknowledged, mut submitted, mut least, mut points) = (0, 0, 0, 0);
@@ -61,8 +62,11 @@ fn lose_power(test: &str, durability: &str) {
         if durability == "full" {
             least = acknowledged;
         }
-        let mut lost = |file: &[u8], how: &dyn Fn() -> String| {
-            outage.judge(file, &(least..=submitted), &|| format!("sync {points}: {}", how()))
+        let mut lost = |file: &Image, how: &dyn Fn() -> String| {
+            // A store that is not made yet, half of which is on the disk, is refused like any other file: nothing was acknowledged.
+            if points > 0 {
+                outage.judge(file, &(least..=submitted), &|| format!("sync {points}: {}", how()));
+            }
         };
         disk.take(step, effort, &mut chance, &mut lost);
         if matches!(step, Step::Sync | Step::Write { is_synced: true, .. }) {
@@ -82,7 +86,8 @@ fn lose_power(test: &str, durability: &str) {
         wrong[..wrong.len().min(5)].join("\n")
     );
     println!(
-        "loss of power, durability {durability}: {} events in {} groups, {points} syncs, {judged} files rebuilt: all open, 0 acknowledged events lost, 0 counted twice; {:?}",
+        "loss of power, durability {durability}: {} events in {} groups, {points} syncs, {judged} files rebuilt: \
+         all open, 0 acknowledged events lost, 0 counted twice; {:?}",
         plan.events.len(),
         plan.groups.len(),
         began.elapsed(),
@@ -128,9 +133,12 @@ impl<'p> Outage<'p> {
         Outage { plan, folder: support::folder(), judged: 0, wrong: Vec::new() }
     }
 
-    fn judge(&mut self, file: &[u8], bounds: &RangeInclusive<usize>, what: &dyn Fn() -> String) {
+    fn judge(&mut self, file: &Image, bounds: &RangeInclusive<usize>, what: &dyn Fn() -> String) {
         self.judged += 1;
-        fs::write(self.folder.path().join("data.mdb"), file).unwrap();
+        let mut data = File::create(self.folder.path().join("data.mdb")).unwrap();
+        data.write_all(&file.bytes).unwrap();
+        data.set_len(file.length as u64).unwrap();
+        fs::write(self.folder.path().join("lost"), what()).unwrap();
         let _ = fs::remove_file(self.folder.path().join("lock.mdb"));
         let opened = LmdbStore::open(self.folder.path(), false).map_err(|error| error.to_string());
         if let Err(wrong) = opened.and_then(|store| self.plan.stands_in(&store, bounds)) {

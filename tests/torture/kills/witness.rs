@@ -18,8 +18,8 @@ const CONTACTS: usize = 24;
 const IN_HAND: usize = 12;
 /// Checks that the news of other processes may add to that.
 const NEWS: usize = 36;
-/// A contact with so many events is erased, so that its books stay short.
-const LIFE: u32 = 300;
+/// A contact whose clock stands here is erased, so that its books stay short.
+const OLD: u32 = 300;
 
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
@@ -245,7 +245,7 @@ impl Books {
         let (beginning, ids) = (self.beginning, self.ids);
         let known = &mut self.contacts[contact];
         let customer = known.customer.clone();
-        if (what < 42 || known.clock > LIFE) && known.under_way == 0 {
+        if (what < 42 || known.clock > OLD) && known.under_way == 0 {
             known.under_way += 1;
             return self.order(slot, contact, Task::Erase { customer });
         }
@@ -322,7 +322,7 @@ impl Books {
             Task::Erase { .. } => {
                 known.facts.acknowledge_erasure();
                 known.sent.clear();
-                known.clock = if known.clock > LIFE { 0 } else { known.clock };
+                known.clock = if known.clock > OLD { 0 } else { known.clock };
                 self.tally.erasures += 1;
             }
             _ => {}

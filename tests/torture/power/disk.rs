@@ -16,15 +16,27 @@ pub enum Change {
     Cut(usize),
 }
 
+/// A file: its bytes as far as any were written, and its length.
+#[derive(Clone, Default)]
+pub struct Image {
+    pub bytes: Vec<u8>,
+    pub length: usize,
+}
+
 impl Change {
-    fn apply(&self, image: &mut Vec<u8>) {
+    fn apply(&self, image: &mut Image) {
         match self {
             Change::Write { at, bytes } => {
-                image.resize(image.len().max(at + bytes.len()), 0);
-                image[*at..at + bytes.len()].copy_from_slice(bytes);
+                let end = at + bytes.len();
+                image.bytes.resize(image.bytes.len().max(end), 0);
+                image.bytes[*at..end].copy_from_slice(bytes);
+                image.length = image.length.max(end);
             }
-            Change::Grow(length) => image.resize(image.len().max(*length), 0),
-            Change::Cut(length) => image.resize(*length, 0),
+            Change::Grow(length) => image.length = image.length.max(*length),
+            Change::Cut(length) => {
+                image.bytes.truncate(*length);
+                image.length = *length;
+            }
         }
     }
 
@@ -45,7 +57,7 @@ impl Change {
 /// The file on its disk.
 #[derive(Default)]
 pub struct Disk {
-    synced: Vec<u8>,
+    synced: Image,
     unsynced: Vec<Change>,
 }
 
@@ -67,7 +79,7 @@ impl Disk {
         step: &Step,
         effort: Effort,
         chance: &mut Chance,
-        lost: &mut dyn FnMut(&[u8], &dyn Fn() -> String),
+        lost: &mut dyn FnMut(&Image, &dyn Fn() -> String),
     ) {
         match step {
             Step::Write { at, bytes, is_synced } => {
@@ -91,17 +103,19 @@ impl Disk {
 
     /// The file as the process sees it.
     pub fn file(&self) -> Vec<u8> {
-        self.with(&self.unsynced)
+        let Image { mut bytes, length } = self.with(&self.unsynced);
+        bytes.resize(length, 0);
+        bytes
     }
 
-    fn with(&self, changes: &[Change]) -> Vec<u8> {
+    fn with(&self, changes: &[Change]) -> Image {
         let mut image = self.synced.clone();
         changes.iter().for_each(|change| change.apply(&mut image));
         image
     }
 
     /// Each file that may be left of what is not synced.
-    pub fn lose(&self, effort: Effort, chance: &mut Chance, lost: &mut dyn FnMut(&[u8], &dyn Fn() -> String)) {
+    pub fn lose(&self, effort: Effort, chance: &mut Chance, lost: &mut dyn FnMut(&Image, &dyn Fn() -> String)) {
         let (changes, count) = (&self.unsynced, self.unsynced.len());
         for length in spread(count + 1, effort.each) {
             lost(&self.with(&changes[..length]), &|| format!("the first {length} of {count} writes"));

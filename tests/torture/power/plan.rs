@@ -80,7 +80,8 @@ impl Plan {
         self.beginning + Span::millis(1000 * event as u32)
     }
 
-    /// Whether a store has taken in the plan up to an event within these bounds: it must hold exactly that, in all its pages, and go on to be written.
+    /// Whether a store has taken in the plan up to an event within these bounds: it must hold exactly that, in all its pages, and go on to be
+    /// written.
     pub fn stands_in(&self, store: &dyn Store, bounds: &RangeInclusive<usize>) -> Result<(), String> {
         self.read(store, bounds)?;
         let written = store.write(&mut |transaction| {
