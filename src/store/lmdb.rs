@@ -31,6 +31,7 @@ const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
 const AHEAD: u64 = 4 << 20;
 /// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
 const ROOM_MIN: u64 = 1 << 20;
+const NOT_SYNCED: &str = "an earlier commit could not be synced; check the disk, then restart the gateway";
 const FORMAT_KEY: &[u8] = b"format";
 /// The table of hints that every transaction goes through.
 const HINTS_KEY: &[u8] = b"hints";
@@ -58,20 +59,16 @@ impl LmdbStore {
     /// # Errors
     /// `Store` when the folder or its files cannot be used; `Format` when they are not ours or newer: they are left as they are.
     pub fn open(path: &Path, relaxed: bool) -> Result<Self> {
-        let failed = |doing: &str, cause: &dyn std::fmt::Display| {
-            Error::new(Code::Store, format!("store {}: {doing}: {cause}", path.display()))
-        };
         fs::DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|cause| failed("its folder cannot be made; make it and give it to the gateway's user", &cause))?;
+            .map_err(|cause| unusable(path, "its folder cannot be made", &cause))?;
         let lock = lock_process(path)?;
         let is_new = prepare(&path.join("data.mdb"))
             .and_then(|is_new| prepare(&path.join("lock.mdb")).map(|_| is_new))
-            .map_err(|cause| failed("its files cannot be opened; give them to the gateway's user or group", &cause))?;
-        reserve(&path.join("lock.mdb"))
-            .map_err(|cause| failed("lock.mdb has no room on the disk; free some space", &cause))?;
+            .map_err(|cause| unusable(path, "its files cannot be opened", &cause))?;
+        reserve(&path.join("lock.mdb")).map_err(|cause| unusable(path, "lock.mdb cannot be used", &cause))?;
         let mut options = EnvOpenOptions::new();
         options.max_dbs(Table::ALL.len() as u32).max_readers(READERS);
         if is_new {
@@ -197,10 +194,13 @@ impl LmdbStore {
             heed::Error::Mdb(MdbError::ReadersFull) => {
                 format!("more than {READERS} threads read at once; use fewer workers")
             }
-            heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound | MdbError::Panic) => {
+            heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
                 "it is damaged; stop the gateway and restore it from a copy".to_owned()
             }
+            // What LMDB says of all that follows a commit that failed in its last step.
+            heed::Error::Mdb(MdbError::Panic) => NOT_SYNCED.to_owned(),
             cause if self.is_out_of_room(cause) => "the disk is full; free some space".to_owned(),
+            heed::Error::Io(io) => format!("{io}{}", remedy(io)),
             other => other.to_string(),
         };
         Error::new(Code::Store, format!("store {}: {advice}", self.path.display()))
@@ -214,13 +214,7 @@ impl Store for LmdbStore {
 
     fn write(&self, work: &mut dyn FnMut(&mut dyn Write) -> Result<()>) -> Result<()> {
         if self.suspect.load(Ordering::Acquire) {
-            return Err(Error::new(
-                Code::Store,
-                format!(
-                    "store {}: an earlier commit could not be synced; check the disk, then restart the gateway",
-                    self.path.display()
-                ),
-            ));
+            return Err(Error::new(Code::Store, format!("store {}: {NOT_SYNCED}", self.path.display())));
         }
         let (txn, hints) = self.begin()?;
         let mut transaction = Transaction { store: self, txn, hints, marks: Vec::new() };
@@ -509,9 +503,7 @@ fn reserve(lock: &Path) -> io::Result<()> {
 fn lock_process(path: &Path) -> Result<ProcessLock> {
     let lock_path = path.join("csw.lock");
     let opened = prepare(&lock_path).and_then(|_| OpenOptions::new().read(true).write(true).open(&lock_path));
-    let file = opened.map_err(|cause| {
-        Error::new(Code::Store, format!("store {}: csw.lock cannot be opened: {cause}", path.display()))
-    })?;
+    let file = opened.map_err(|cause| unusable(path, "csw.lock cannot be opened", &cause))?;
     // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
     let taken = unsafe {
         let mut range: libc::flock = std::mem::zeroed();
@@ -534,6 +526,22 @@ fn lock_process(path: &Path) -> Result<ProcessLock> {
     ))
 }
 
+fn unusable(path: &Path, what: &str, cause: &io::Error) -> Error {
+    Error::new(Code::Store, format!("store {}: {what}: {cause}{}", path.display(), remedy(cause)))
+}
+
+/// What a fault of the system asks of the operator.
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.raw_os_error() {
+        Some(libc::EACCES | libc::EPERM) => "; give the folder and its files to the gateway's user or group",
+        Some(libc::EROFS) => "; name a folder that can be written",
+        Some(libc::EMFILE | libc::ENFILE) => "; raise the limit of open files",
+        Some(libc::ENOSPC | libc::EDQUOT) => "; free some space",
+        Some(libc::EIO) => "; check the disk, then restart the gateway",
+        _ => "",
+    }
+}
+
 fn open_error(path: &Path, cause: &heed::Error) -> Error {
     let (code, advice) = match cause {
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
@@ -542,6 +550,7 @@ fn open_error(path: &Path, cause: &heed::Error) -> Error {
         heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
             (Code::Format, "data.mdb is damaged; it was left as it is, restore it from a copy".to_owned())
         }
+        heed::Error::Io(io) => (Code::Store, format!("{io}{}", remedy(io))),
         other => (Code::Store, other.to_string()),
     };
     Error::new(code, format!("store {}: {advice}", path.display()))
