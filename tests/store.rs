@@ -254,19 +254,6 @@ fn a_folder_that_cannot_be_made_is_a_clear_error() {
     assert!(error.message().contains(path.to_str().unwrap()), "{error}");
 }
 
-#[test]
-fn a_folder_that_may_not_be_written_is_a_clear_error() {
-    // SAFETY: only asks who runs this.
-    if unsafe { libc::geteuid() } == 0 {
-        return; // Nothing is forbidden to root.
-    }
-    let folder = folder();
-    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let error = LmdbStore::open(folder.path(), false).err().unwrap();
-    assert_eq!(error.code(), Code::Store);
-    assert!(error.message().contains(folder.path().to_str().unwrap()), "{error}");
-}
-
 /// Runs in a process of its own: a store that touches a page which is not there takes its process down.
 #[test]
 fn a_file_that_is_not_a_store_is_refused_and_left_alone() {

@@ -1,0 +1,156 @@
+//! Load for a long time: what csw takes of memory, descriptors and threads does not grow with what it has done.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::gateway::{CUSTOMER, Http, SECRET, build, inbound, manifest, now, require_build, shell, signature};
+use crate::gateway::{template, text, timed};
+use crate::measure::{Held, Longest, Slack, grown, say, short_or_long};
+use crate::nginx::Gateway;
+
+/// Customers whose windows are open from the beginning.
+const EARLY: u64 = 100;
+
+/// Every verb of the C door, called by a C program with the staged library.
+#[test]
+fn calls_of_every_verb_leave_nothing_behind() {
+    let calls: u64 = short_or_long(100_000, 10_000_000);
+    let folder = TempDir::new().unwrap();
+    let program = compiled(folder.path());
+    fs::write(folder.path().join("secret"), SECRET).unwrap();
+    let webhook = inbound(CUSTOMER, now());
+    let mut load = Command::new(program)
+        .current_dir(folder.path())
+        .args([&calls.to_string(), &webhook, &signature(&webhook)])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(load.stdout.take().unwrap());
+    let mut line = String::new();
+    said.read_line(&mut line).unwrap();
+    assert_eq!(line, "warm\n");
+
+    let began = Instant::now();
+    let mut samples = Vec::new();
+    while load.try_wait().unwrap().is_none() {
+        samples.extend(Held::by(load.id()));
+        thread::sleep(short_or_long(Duration::from_millis(10), Duration::from_millis(200)));
+    }
+    let took = began.elapsed();
+    assert!(load.wait().unwrap().success());
+    line.clear();
+    said.read_to_string(&mut line).unwrap();
+    let called: u64 = line.trim().parse().unwrap();
+    assert!(called >= calls);
+
+    let wrong = grown("C door", &samples, &Slack { memory: short_or_long(2048, 512), descriptors: 1, threads: 1 });
+    say(&format!("{called} calls of all verbs in {:.1} s", took.as_secs_f64()));
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// nginx with webhooks, statuses, sends that pass and sends that do not, at an even pace: an hour of it, or `CSW_TORTURE_MINUTES`.
+#[test]
+fn workers_under_a_mixed_load_hold_no_more_than_before() {
+    let minutes = std::env::var("CSW_TORTURE_MINUTES").ok().map(|minutes| minutes.parse().unwrap());
+    let lasts = short_or_long(Duration::from_secs(4), Duration::from_secs(60 * minutes.unwrap_or(60)));
+    let gateway = Gateway::new().with_standin().edit("listen 8080;", "listen 8080 reuseport;").start();
+    (0..EARLY).for_each(|n| assert!(a_customer_writes(&gateway, n)));
+    // Each worker remembers the outcomes of tickets in a ring: it has gone round before anything is measured.
+    flood(&gateway, short_or_long(0, 300_000));
+
+    let (over, wrong) = (AtomicBool::new(false), AtomicU64::new(0));
+    let mut samples: BTreeMap<u32, Vec<Held>> = BTreeMap::new();
+    let longest = thread::scope(|scope| {
+        let kinds: [(u64, fn(&Gateway, u64) -> bool); 4] =
+            [(25, a_customer_writes), (25, a_text_passes), (50, a_template_passes), (50, a_stranger_is_not_written_to)];
+        let clients = kinds.map(|(every, does)| {
+            let (gateway, over, wrong) = (&gateway, &over, &wrong);
+            scope.spawn(move || {
+                let mut longest = Longest::default();
+                let began = Instant::now();
+                while !over.load(Ordering::Relaxed) {
+                    let (is_right, took) = timed(|| does(gateway, longest.calls));
+                    longest.add(took);
+                    wrong.fetch_add(u64::from(!is_right), Ordering::Relaxed);
+                    let next = Duration::from_millis(every * longest.calls);
+                    thread::sleep(next.saturating_sub(began.elapsed()));
+                }
+                longest
+            })
+        });
+        let until = Instant::now() + lasts;
+        while Instant::now() < until {
+            for worker in gateway.workers() {
+                samples.entry(worker).or_default().extend(Held::by(worker));
+            }
+            thread::sleep(lasts / 720);
+        }
+        over.store(true, Ordering::Relaxed);
+        clients.map(|client| client.join().unwrap())
+    });
+
+    let slack = Slack { memory: short_or_long(8192, 1024), descriptors: 2, threads: 0 };
+    let grew: Vec<_> =
+        samples.iter().flat_map(|(worker, held)| grown(&format!("nginx {worker}"), held, &slack)).collect();
+    let requests: u64 = longest.iter().map(|kind| kind.calls).sum();
+    let longest = longest.iter().map(|kind| kind.took).max().unwrap();
+    let (wrong, events) = (wrong.into_inner(), gateway.metric("csw_events_total"));
+    say(&format!(
+        "{requests} requests and {events} events in {} s, {wrong} answered wrongly, the longest took {} ms",
+        lasts.as_secs(),
+        longest.as_millis()
+    ));
+    assert_eq!(wrong, 0);
+    assert_eq!(samples.len(), 2, "no worker was replaced");
+    assert!(grew.is_empty(), "{grew:#?}");
+}
+
+fn customer(n: u64) -> String {
+    format!("1650555{:04}", n % 2000)
+}
+
+fn a_customer_writes(gateway: &Gateway, n: u64) -> bool {
+    gateway.customer_writes(&customer(n))["webhook"] == 200
+}
+
+fn a_text_passes(gateway: &Gateway, n: u64) -> bool {
+    gateway.send(&text(&customer(n % EARLY))).header("X-CSW-Reason") == "window_open"
+}
+
+fn a_template_passes(gateway: &Gateway, n: u64) -> bool {
+    gateway.send(&template(&customer(n), "order_confirmation")).status == 200
+}
+
+fn a_stranger_is_not_written_to(gateway: &Gateway, n: u64) -> bool {
+    gateway.send(&text(&format!("1650777{:04}", n % 10_000))).header("X-CSW-Reason") == "never_seen"
+}
+
+/// So many sends that are stopped, as fast as they go.
+fn flood(gateway: &Gateway, count: u64) {
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| (0..count / 4).for_each(|n| assert!(a_stranger_is_not_written_to(gateway, n))));
+        }
+    });
+}
+
+/// The program of `load.c`, strictly compiled, with the shared library.
+fn compiled(folder: &Path) -> std::path::PathBuf {
+    require_build();
+    let (build, program) = (build(), folder.join("load"));
+    let (build, source) = (build.display(), manifest().join("tests/torture/load.c"));
+    shell(&format!(
+        "cc -std=c99 -Wall -Wextra -Werror -pedantic -O2 -I {build}/include -o {} {} -L {build}/lib -Wl,-rpath,{build}/lib -lcsw",
+        program.display(),
+        source.display()
+    ));
+    program
+}
