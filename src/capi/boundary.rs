@@ -73,7 +73,11 @@ pub fn close(handle: *mut csw_gate) {
         // SAFETY: the count above lets only one closer through, and the header asks that no other call is using it.
         let gate = unsafe { Box::from_raw(gate) };
         slot.gate.store(std::ptr::null_mut(), Ordering::Release);
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(gate)));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            #[cfg(test)]
+            super::panics::strike();
+            drop(gate);
+        }));
     }
 }
 
@@ -227,6 +231,11 @@ pub unsafe fn set<T>(name: &str, out: *mut T, value: T) -> Result<()> {
 /// # Safety
 /// `error` is null or points to as many writable bytes as its size says.
 pub unsafe fn guarded(error: *mut csw_error, work: impl FnOnce() -> Result<i32>) -> i32 {
+    let work = || {
+        #[cfg(test)]
+        super::panics::strike();
+        work()
+    };
     let fault = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(status)) => return status,
         Ok(Err(fault)) => fault,

@@ -5,6 +5,8 @@ mod boundary;
 mod closed;
 mod inquiry;
 mod names;
+#[cfg(test)]
+mod panics;
 mod structs;
 
 use std::ffi::c_char;
