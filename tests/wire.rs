@@ -577,6 +577,9 @@ fn a_report_shows_no_whole_name_and_no_long_value() {
     let webhook = read("messages", json!({"messages": [message(changes)]})).unwrap();
     assert_eq!(webhook.unreadable.len(), 3);
     assert!(webhook.unreadable.iter().all(|fault| !fault.contains("7700")), "{:?}", webhook.unreadable);
+    let in_the_place_of_a_group = json!({"recipient_type": "group", "recipient_id": 447700900123.5});
+    let webhook = read("messages", json!({"statuses": [status(in_the_place_of_a_group)]})).unwrap();
+    assert_eq!(webhook.unreadable, ["entry[0].changes[0].value.statuses[0].recipient_id: expected a group id"]);
     let long = message(json!({"timestamp": "x\n".repeat(1000)}));
     let webhook = read("messages", json!({"messages": [long]})).unwrap();
     assert!(webhook.unreadable[0].len() < 150 && !webhook.unreadable[0].contains('\n'), "{:?}", webhook.unreadable);

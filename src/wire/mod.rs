@@ -133,9 +133,9 @@ impl<'p, 'v> Node<'p, 'v> {
         }
     }
 
-    /// A group by its bare id.
+    /// A group by its bare id. What stands there instead may be somebody's number.
     fn group(&self) -> Read<Customer> {
-        let id = self.digits_or_text().ok_or_else(|| self.fault("a group id"))?;
+        let id = self.digits_or_text().ok_or_else(|| format!("{self}: expected a group id"))?;
         Customer::group(&id).map_err(|error| self.blame(&error))
     }
 
