@@ -2,10 +2,10 @@
 
 mod closed;
 mod file;
+mod secret;
 mod values;
 
 use std::collections::HashMap;
-use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error, Result};
@@ -15,6 +15,7 @@ use crate::rules::decision::Policy;
 use crate::rules::event::{Category, TemplateName};
 use crate::time::Span;
 use file::File;
+pub use secret::Secret;
 use values::{config_error, explained, secrets, span, store_place, token_file, word_or};
 
 /// The shortest time for which message ids can be kept: the platform repeats webhooks for seven days, and no conversation lasts longer.
@@ -54,22 +55,6 @@ pub enum Durability {
 }
 
 words!(Durability { Full = "full", Relaxed = "relaxed" });
-
-/// A secret; never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Vec<u8>);
-
-impl AsRef<[u8]> for Secret {
-    fn as_ref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(...)")
-    }
-}
 
 /// A valid configuration. Secrets are read; nothing else was opened.
 #[derive(Debug, Clone)]

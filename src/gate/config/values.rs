@@ -28,9 +28,9 @@ pub(super) fn secrets(key: &str, files: &Several, variables: &Several, folder: &
     for file in &files.0 {
         let path = folder.join(file);
         let shown = if file.contains('/') || file.contains('.') { path.display().to_string() } else { redacted(file) };
-        let secret = std::fs::read(&path)
+        let secret = Secret::read(&path)
             .map_err(|cause| Error::new(Code::Config, format!("{key}_file: {shown} cannot be read: {cause}")))?;
-        secrets.push(secret.trim_ascii().to_vec());
+        secrets.push(secret);
     }
     for variable in &variables.0 {
         let is_name =
@@ -39,12 +39,14 @@ pub(super) fn secrets(key: &str, files: &Several, variables: &Several, folder: &
         let secret = std::env::var(variable).map_err(|_| {
             Error::new(Code::Config, format!("{key}_env: {shown} is not set in the gateway's environment"))
         })?;
-        secrets.push(secret.trim().as_bytes().to_vec());
+        let secret = Secret::copy(secret.as_bytes())
+            .map_err(|cause| Error::new(Code::Config, format!("{key}_env: {shown} cannot be kept: {cause}")))?;
+        secrets.push(secret);
     }
-    if secrets.iter().any(Vec::is_empty) {
+    if secrets.iter().any(|secret| secret.as_ref().is_empty()) {
         return Err(Error::new(Code::Config, format!("{key}: a secret is empty; anybody could sign with it")));
     }
-    Ok(secrets.into_iter().map(Secret).collect())
+    Ok(secrets)
 }
 
 pub(super) fn prefer_free(switch: Option<&Switch>) -> Result<Option<PreferFree>> {
