@@ -16,7 +16,7 @@ LIB     := $(REMAP) cargo rustc --release --lib
 # The gateways and the channels; the Luas; what builds, tests and measures.
 PACKAGES := nginx libnginx-mod-http-lua haproxy kamailio kamailio-lua-modules prosody kannel kannel-extras exim4-daemon-light \
             luajit2 lua5.1 lua5.3 lua5.4 lua-busted lua-check lua-cjson \
-            gcc libc6-dev pkg-config binutils valgrind openssl ca-certificates curl
+            gcc libc6-dev pkg-config binutils valgrind gdb openssl ca-certificates curl
 # What the benchmarks measure with, and beside.
 BENCH_PACKAGES := wrk sip-tester time strace redis-server lua-nginx-redis libhiredis-dev libsqlite3-dev
 
@@ -153,6 +153,14 @@ test-lua: build
 # The long form of what the other tests do in short: processes killed, power lost. Takes minutes.
 torture: deps build
 	CSW_TORTURE=long cargo test --features capi,cli --test torture -- --nocapture --test-threads 1
+
+# Every target of fuzz/, one after another; what is found beside fuzz/corpus stays under fuzz/target. Needs a nightly toolchain and cargo-fuzz.
+FUZZ_SECONDS ?= 600
+fuzz:
+	for target in $$(cargo fuzz list); do \
+	    mkdir -p fuzz/target/corpus/$$target && \
+	    cargo +nightly fuzz run $$target fuzz/target/corpus/$$target fuzz/corpus/$$target -- \
+	        -max_total_time=$(FUZZ_SECONDS) -rss_limit_mb=2048 -timeout=60 -max_len=8192 || exit 1; done
 
 # One table of what is to be reached, on standard output; the first run fills large stores under target/bench.
 bench: deps deps-bench build

@@ -75,7 +75,11 @@ pub fn read(path: &Path) -> Result<Card> {
     bytes.and_then(|bytes| card(&bytes)).map_err(|error| error.at(path.display()))
 }
 
-fn card(bytes: &[u8]) -> Result<Card> {
+/// Reads the bytes of a card.
+///
+/// # Errors
+/// As [`read`], without the file.
+pub fn card(bytes: &[u8]) -> Result<Card> {
     let workbook = WORKBOOKS.iter().any(|magic| bytes.starts_with(magic));
     let tables = if workbook { sheets(bytes)? } else { vec![lines(bytes)?] };
     let mut card = Draft::default();

@@ -1,0 +1,4 @@
+//! See `src/codec.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| csw_fuzz::codec::check(bytes));

@@ -1,0 +1,4 @@
+//! See `src/response.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| csw_fuzz::response::check(bytes));

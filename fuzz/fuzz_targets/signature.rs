@@ -1,0 +1,4 @@
+//! See `src/signature.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| csw_fuzz::signature::check(bytes));
