@@ -83,6 +83,8 @@ impl LmdbStore {
         let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
         check_length(&env, path).map_err(|cause| open_error(path, &cause))?;
         let tables = open_tables(&env).map_err(|cause| open_error(path, &cause))??;
+        // Now that it is ours. A full disk is no reason not to open.
+        let _ = pad(&env, path);
         let store = LmdbStore {
             env,
             tables,
@@ -353,11 +355,7 @@ fn check_length(env: &Env<WithTls>, path: &Path) -> heed::Result<()> {
     match shortfall(env, path, 0)? {
         // Where the disk was too full to keep more, the last commit may have left out a page.
         Some(missing) if missing > u64::from(env.stat().page_size) => Err(heed::Error::Mdb(MdbError::Corrupted)),
-        Some(_) => pad(env, path),
-        None => {
-            let _ = pad(env, path);
-            Ok(())
-        }
+        _ => lengthen(env, path, 0),
     }
 }
 
