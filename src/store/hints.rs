@@ -231,6 +231,11 @@ impl Hints {
         is_complete
     }
 
+    /// Ends a transaction that commits nothing, before its lock is let go. What it has marked says nothing until it is written, or offered, again.
+    pub fn give_up(&self, transaction: u64) {
+        self.begun().store(transaction - 1, Ordering::SeqCst);
+    }
+
     /// What is known of a contact. `newest` says the number of the store's newest commit; it is asked after the slot was read.
     pub fn get(&self, key: &[u8], newest: impl FnOnce() -> u64) -> Option<Hint> {
         let (print, bucket) = self.place(key);
@@ -423,7 +428,10 @@ mod tests {
         }
         assert!(!table.begin(9));
         assert!(table.begin(8), "the next one");
-        assert!(table.begin(8), "one that was given up is begun again");
+        assert!(table.begin(8), "of one that died the number is taken again");
+        table.give_up(8);
+        assert_eq!(table.get(KEY, || 7), Some(act(1000)));
+        assert!(table.begin(8));
     }
 
     #[test]

@@ -220,8 +220,12 @@ impl Store for LmdbStore {
         }
         let (txn, hints) = self.begin()?;
         let mut transaction = Transaction { store: self, txn, hints, marks: Vec::new() };
-        work(&mut transaction)?;
+        let worked = work(&mut transaction);
         let Transaction { txn, hints, marks, .. } = transaction;
+        if let (Err(_), Some(hints)) = (&worked, &hints) {
+            hints.give_up(txn.id() as u64);
+        }
+        worked?;
         self.commit(txn)?;
         if let Some(hints) = hints {
             marks.iter().for_each(|mark| hints.set(mark));
