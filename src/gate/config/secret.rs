@@ -8,24 +8,25 @@ use std::ptr::NonNull;
 use std::slice;
 use std::sync::Arc;
 
-/// A secret of at most [`Secret::MAX`] bytes; its copies share one place.
+/// More bytes than any secret has: one page of memory.
+const ROOM: usize = 4096;
+
+/// A secret; its copies share one place.
 #[derive(Clone)]
 pub struct Secret(Arc<Page>);
 
 impl Secret {
-    /// More bytes than any secret has: one page of memory.
-    pub const MAX: usize = 4096;
-
-    /// Reads a file straight into the secret's own page: nothing of it passes through memory that core files hold. White space around it is none of it.
+    /// Reads a file straight into the secret's own page: nothing of it passes through memory that core files hold. White space around it is
+    /// none of it.
     ///
     /// # Errors
-    /// What the system says; `InvalidData` when the file is larger than [`Secret::MAX`].
+    /// What the system says; `InvalidData` when it is longer than any secret.
     pub fn read(path: &Path) -> io::Result<Self> {
         let (mut file, mut page) = (File::open(path)?, Page::new()?);
         let mut length = 0;
         loop {
             match file.read(&mut page.room()[length..]) {
-                Ok(0) if length < Self::MAX => break,
+                Ok(0) if length < ROOM => break,
                 Ok(0) => return Err(io::Error::new(io::ErrorKind::InvalidData, "it is too long for a secret")),
                 Ok(more) => length += more,
                 Err(cause) if cause.kind() == io::ErrorKind::Interrupted => {}
@@ -42,7 +43,7 @@ impl Secret {
     /// As [`Secret::read`].
     pub fn copy(bytes: &[u8]) -> io::Result<Self> {
         let mut page = Page::new()?;
-        let room = page.room().get_mut(..bytes.len()).filter(|room| room.len() < Self::MAX);
+        let room = page.room().get_mut(..bytes.len()).filter(|room| room.len() < ROOM);
         room.ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "it is too long for a secret"))?
             .copy_from_slice(bytes);
         page.keep(bytes.len());
@@ -84,14 +85,15 @@ unsafe impl Sync for Page {}
 
 impl Page {
     fn new() -> io::Result<Self> {
-        // SAFETY: a fresh private mapping of our own; nobody else knows it. A kernel that cannot leave it out of core files keeps secrets all the same.
+        // SAFETY: a fresh private mapping of our own; nobody else knows it. A kernel that cannot leave it out of core files keeps secrets all
+        // the same.
         let start = unsafe {
             let (access, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
-            let start = libc::mmap(std::ptr::null_mut(), Secret::MAX, access, kind, -1, 0);
+            let start = libc::mmap(std::ptr::null_mut(), ROOM, access, kind, -1, 0);
             if start == libc::MAP_FAILED {
                 return Err(io::Error::last_os_error());
             }
-            libc::madvise(start, Secret::MAX, libc::MADV_DONTDUMP);
+            libc::madvise(start, ROOM, libc::MADV_DONTDUMP);
             start
         };
         let start = NonNull::new(start.cast()).ok_or_else(io::Error::last_os_error)?;
@@ -100,7 +102,7 @@ impl Page {
 
     fn room(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is that long, zeroed when it was made, and borrowed as this value is.
-        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), Secret::MAX) }
+        unsafe { slice::from_raw_parts_mut(self.start.as_ptr(), ROOM) }
     }
 
     /// The secret is what was read, without the white space around it.
@@ -119,7 +121,7 @@ impl Page {
 impl Drop for Page {
     fn drop(&mut self) {
         // SAFETY: the mapping is ours, that long, and not used any more. The system hands out its memory wiped.
-        unsafe { libc::munmap(self.start.as_ptr().cast(), Secret::MAX) };
+        unsafe { libc::munmap(self.start.as_ptr().cast(), ROOM) };
     }
 }
 
@@ -140,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_longer_than_a_page_is_no_secret() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        for (length, fits) in [(Secret::MAX - 1, true), (Secret::MAX, false), (Secret::MAX + 1, false)] {
+        for (length, fits) in [(ROOM - 1, true), (ROOM, false), (ROOM + 1, false)] {
             std::fs::write(file.path(), vec![b'x'; length]).unwrap();
             assert_eq!(Secret::read(file.path()).is_ok(), fits, "{length}");
             assert_eq!(Secret::copy(&vec![b'x'; length]).is_ok(), fits, "{length}");
