@@ -235,7 +235,7 @@ fn two_copies_of_the_library_share_one_store() {
 
     let load = Load::default();
     let turn = AtomicUsize::new(0);
-    let next = || if turn.fetch_add(1, Ordering::Relaxed) % 2 == 0 { (&one, &other) } else { (&other, &one) };
+    let next = || if turn.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) { (&one, &other) } else { (&other, &one) };
     load.during(
         |customer| {
             let (here, there) = next();

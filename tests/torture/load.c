@@ -160,7 +160,8 @@ static void make_mistakes(const csw_gate *gate)
     CHECK(csw_open_text(STRING("stoer = 1"), &none, &error) == CSW_CODE_CONFIG && none == NULL);
 }
 
-// Gates that come and go: one on the same store, one with a store on disk and one with a store in memory of its own.
+// Gates that come and go: one on the same store, one with a store on disk and one with a store in memory of its own; and one
+// of a file.
 static void come_and_go(void)
 {
     const char *configs[] = {STORE, OTHER_STORE, "store = \"memory:\"\n"};
@@ -170,6 +171,9 @@ static void come_and_go(void)
         csw_close(gate);
         calls += 3;
     }
+    csw_gate *read = NULL;
+    DONE(csw_open(STRING("csw.toml"), &read, &error));
+    csw_close(read);
 }
 
 // One round of all that; what is rarer than once a round comes when its turn is.

@@ -9,12 +9,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use csw::rules::event::EventKind;
+use csw::time::Timestamp;
+use csw::wire::record::{self, Stated};
 use tempfile::TempDir;
 
 use crate::gateway::{CUSTOMER, Http, SECRET, build, inbound, manifest, now, require_build, shell, signature};
-use crate::gateway::{template, text, timed};
+use crate::gateway::{template, text, timed, wait};
 use crate::measure::{Held, Longest, Slack, grown, say, short_or_long};
 use crate::nginx::Gateway;
+use crate::support::{decided, gate_in, hours_ago, stated};
 
 /// Customers whose windows are open from the beginning.
 const EARLY: u64 = 100;
@@ -26,6 +30,7 @@ fn calls_of_every_verb_leave_nothing_behind() {
     let folder = TempDir::new().unwrap();
     let program = compiled(folder.path());
     fs::write(folder.path().join("secret"), SECRET).unwrap();
+    fs::write(folder.path().join("csw.toml"), "store = \"memory:\"").unwrap();
     let webhook = inbound(CUSTOMER, now());
     let mut load = Command::new(program)
         .current_dir(folder.path())
@@ -65,11 +70,12 @@ fn workers_under_a_mixed_load_hold_no_more_than_before() {
     (0..EARLY).for_each(|n| assert!(a_customer_writes(&gateway, n)));
     // Each worker remembers the outcomes of tickets in a ring: it has gone round before anything is measured.
     flood(&gateway, short_or_long(0, 300_000));
+    crowd(&gateway, short_or_long(0, 6_000));
 
     let (over, wrong) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut samples: BTreeMap<u32, Vec<Held>> = BTreeMap::new();
     let longest = thread::scope(|scope| {
-        let kinds: [(u64, fn(&Gateway, u64) -> bool); 4] =
+        let kinds: [(u64, Request); 4] =
             [(25, a_customer_writes), (25, a_text_passes), (50, a_template_passes), (50, a_stranger_is_not_written_to)];
         let clients = kinds.map(|(every, does)| {
             let (gateway, over, wrong) = (&gateway, &over, &wrong);
@@ -113,6 +119,9 @@ fn workers_under_a_mixed_load_hold_no_more_than_before() {
     assert!(grew.is_empty(), "{grew:#?}");
 }
 
+/// Whether the answer to a client's so manieth request is right.
+type Request = fn(&Gateway, u64) -> bool;
+
 fn customer(n: u64) -> String {
     format!("1650555{:04}", n % 2000)
 }
@@ -142,6 +151,22 @@ fn flood(gateway: &Gateway, count: u64) {
     });
 }
 
+/// The largest group that a recorder commits at once: LMDB keeps the memory of its pages for the next one.
+fn crowd(gateway: &Gateway, count: u64) {
+    let store = gateway.store();
+    let writing = store.write_txn().unwrap();
+    thread::scope(|scope| {
+        for client in 0..4 {
+            let each = count / 4;
+            scope.spawn(move || {
+                (client * each..(client + 1) * each).for_each(|n| assert!(a_template_passes(gateway, n)))
+            });
+        }
+    });
+    drop(writing);
+    wait("all of them are on disk", || gateway.metric("csw_queue_jobs") == 0);
+}
+
 /// The program of `load.c`, strictly compiled, with the shared library.
 fn compiled(folder: &Path) -> std::path::PathBuf {
     require_build();
@@ -153,4 +178,24 @@ fn compiled(folder: &Path) -> std::path::PathBuf {
         source.display()
     ));
     program
+}
+
+/// Two workers that settle messages to one customer commit them out of order: each late one counts the customer's conversations anew.
+#[test]
+#[ignore = "each late message costs as much as all later ones of its customer"]
+fn late_messages_of_a_busy_customer_do_not_hold_up_the_recorder() {
+    let messages = 2000;
+    let folder = TempDir::new().unwrap();
+    let gate = gate_in(folder.path(), "store = \"lmdb:.\"\ndurability = \"relaxed\"");
+    let sent = |n: u32, at: Timestamp| {
+        let id = format!("wamid.{n}");
+        let said = Stated { id: Some(&id), ..stated(EventKind::BusinessMessage, at) };
+        gate.submit_record(record::event(said).unwrap()).unwrap()
+    };
+    let all: Vec<_> = (0..messages).map(|n| sent(n, hours_ago(1))).collect();
+    let ((), in_order) = timed(|| all.iter().for_each(|ticket| drop(decided(&gate, *ticket).unwrap())));
+    let late: Vec<_> = (0..100).map(|n| sent(messages + n, hours_ago(2))).collect();
+    let ((), took) = timed(|| late.iter().for_each(|ticket| drop(decided(&gate, *ticket).unwrap())));
+    say(&format!("{messages} messages of one customer in {in_order:?}, 100 late ones in {took:?}"));
+    assert!(took < Duration::from_secs(1), "the recorder had no time for anybody else for {took:?}");
 }

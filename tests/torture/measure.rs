@@ -62,12 +62,14 @@ pub struct Slack {
     pub threads: u64,
 }
 
-/// Compares the second and the last tenth of what a process held, in a table; says what has grown.
+/// What is compared, and by how much it may grow.
+type Column = (&'static str, fn(&Held) -> u64, u64);
+
+/// Compares the second and the last tenth of what a process held, and shows the mean of each; says what has grown.
 pub fn grown(what: &str, samples: &[Held], slack: &Slack) -> Vec<String> {
-    let tenth = samples.len() / 10;
-    assert!(tenth > 0, "{what}: {} samples", samples.len());
-    let (second, last) = (&samples[tenth..2 * tenth], &samples[samples.len() - tenth..]);
-    let columns: [(&str, fn(&Held) -> u64, u64); 3] = [
+    let length = samples.len() / 10;
+    assert!(length > 0, "{what}: {} samples", samples.len());
+    let columns: [Column; 3] = [
         ("RssAnon KiB", |held| held.memory, slack.memory),
         ("descriptors", |held| held.descriptors, slack.descriptors),
         ("threads", |held| held.threads, slack.threads),
@@ -75,16 +77,18 @@ pub fn grown(what: &str, samples: &[Held], slack: &Slack) -> Vec<String> {
     let mut wrong = Vec::new();
     for (name, column, slack) in columns {
         let mean = |part: &[Held]| part.iter().map(column).sum::<u64>() as f64 / part.len() as f64;
-        let (before, after) = (mean(second), mean(last));
+        let tenths: Vec<_> = samples.chunks(length).take(10).map(mean).collect();
+        let figures: Vec<_> = tenths.iter().map(|mean| format!("{mean:.1}")).collect();
         let (least, most) = (samples.iter().map(column).min(), samples.iter().map(column).max());
         let line = format!(
-            "{what}: {name:11} least {:6} most {:6} second tenth {before:8.1} last tenth {after:8.1} of {} samples",
+            "{what}: {name} least {} most {}, of {} samples the means of each tenth {}",
             least.unwrap_or_default(),
             most.unwrap_or_default(),
-            samples.len()
+            samples.len(),
+            figures.join(" ")
         );
         say(&line);
-        if after > before + slack as f64 {
+        if tenths[9] > tenths[1] + slack as f64 {
             wrong.push(line);
         }
     }
