@@ -298,11 +298,11 @@ impl Shared {
         if ticket > LAST_TICKET {
             return Err(Error::new(Code::Internal, "no tickets are left; restart the gateway"));
         }
-        outcomes.ring.push_back((Outcome::Pending, deadline));
-        if outcomes.ring.len() > OUTCOMES {
+        if outcomes.ring.len() == OUTCOMES {
             outcomes.ring.pop_front();
             outcomes.first += 1;
         }
+        outcomes.ring.push_back((Outcome::Pending, deadline));
         Ok(Ticket(ticket))
     }
 
