@@ -407,7 +407,8 @@ fn no_hint_outlives_a_refusal_that_another_process_records() {
         );
         return;
     }
-    let deeds: [(&str, fn(&Path)); 5] = [
+    type Deed = fn(&Path);
+    let deeds: [(&str, Deed); 5] = [
         ("it is there", |_| {}),
         ("it is gone", |table| fs::remove_file(table).unwrap()),
         ("another lies there", |table| {

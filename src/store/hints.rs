@@ -106,7 +106,7 @@ impl Slot {
 
     /// Takes the slot from whoever has it: the version that is now ours; `None` where somebody was faster.
     fn take(&self, word: Word, print: Print) -> Option<u64> {
-        let version = word.version() + 1 & Word::VERSION;
+        let version = (word.version() + 1) & Word::VERSION;
         let marked = Word::marked(version).0;
         self.word.compare_exchange(word.0, marked, Ordering::SeqCst, Ordering::Relaxed).ok()?;
         for (place, half) in self.print.iter().zip(mixed(print, version)) {
@@ -307,7 +307,7 @@ impl Hints {
         let mut hasher = SipHasher13::new_with_key(&self.name);
         hasher.write(key);
         let hash = hasher.finish128();
-        (([hash.h1, hash.h2]), (u128::from(hash.h1) * u128::from(self.buckets) >> 64) as usize)
+        ([hash.h1, hash.h2], ((u128::from(hash.h1) * u128::from(self.buckets)) >> 64) as usize)
     }
 
     fn begun(&self) -> &AtomicU64 {
