@@ -158,9 +158,18 @@ function _M.content_type(body)
 end
 
 
+local function holds_more(arguments)
+  for name in pairs(arguments) do
+    if not QUERY[name] then
+      return true
+    end
+  end
+end
+
+
 --- What is wrong with a send before its body is looked at; nil where nothing is.
 ---@param method string
----@param arguments table<string, any>  of the query
+---@param arguments? table<string, any>  of the query
 ---@param content_type string?
 ---@param compressed boolean  the body is gzip
 ---@return string? message
@@ -169,10 +178,8 @@ function _M.objection(method, arguments, content_type, compressed)
     return "sends are posted; the method is " .. header(method)
   end
 
-  for name in pairs(arguments) do
-    if not QUERY[name] then
-      return "the query holds more than access_token and appsecret_proof: put the message into the body"
-    end
+  if arguments and holds_more(arguments) then
+    return "the query holds more than access_token and appsecret_proof: put the message into the body"
   end
 
   if compressed and content_type and not find(content_type:lower(), "^application/json") then

@@ -19,13 +19,11 @@ local tostring = tostring
 local type     = type
 
 local ngx = ngx
-local re_match = ngx.re.match
 local ERR, NOTICE, WARN = ngx.ERR, ngx.NOTICE, ngx.WARN
 
 
--- A send's path: the business phone number id, and which of the two endpoints. Not as Lua's own pattern, which LuaJIT
--- does not compile.
-local SEND = [[/(\d+)/([A-Za-z_]*messages)$]]
+-- A send's path: the business phone number id, and which of the two endpoints.
+local SEND = "/(%d+)/([%a_]*messages)$"
 
 -- What the library takes.
 local MAX_BODY = 3 * 1024 * 1024
@@ -41,16 +39,34 @@ local DRAINS = 8 -- at once
 -- Where `gate:record` and its like can wait for the disk by yielding.
 local YIELDING = { rewrite = true, access = true, content = true, timer = true }
 
--- The decision travels in nginx variables, since `ngx.ctx` ends where `error_page` begins.
-local VARIABLES = {
-  csw_verdict        = "X-CSW-Verdict",
-  csw_reason         = "X-CSW-Reason",
-  csw_window_expires = "X-CSW-Window-Expires",
-  csw_conversation   = "X-CSW-Conversation",
-  csw_charge         = "X-CSW-Charge",
-  csw_instead        = "X-CSW-Instead",
-  csw_note           = "X-CSW-Note",
-}
+-- The decision travels in nginx variables, since `ngx.ctx` ends where `error_page` begins. Without a loop, which would
+-- keep LuaJIT from compiling what is done for each send.
+local function tell(var, headers)
+  var.csw_verdict = headers["X-CSW-Verdict"] or ""
+  var.csw_reason = headers["X-CSW-Reason"] or ""
+  var.csw_window_expires = headers["X-CSW-Window-Expires"] or ""
+  var.csw_conversation = headers["X-CSW-Conversation"] or ""
+  var.csw_charge = headers["X-CSW-Charge"] or ""
+  var.csw_instead = headers["X-CSW-Instead"] or ""
+  var.csw_note = headers["X-CSW-Note"] or ""
+end
+
+
+-- nil, too, is set: no upstream speaks for csw.
+local function filled(value)
+  return value ~= "" and value or nil
+end
+
+
+local function retell(header, var)
+  header["X-CSW-Verdict"] = filled(var.csw_verdict)
+  header["X-CSW-Reason"] = filled(var.csw_reason)
+  header["X-CSW-Window-Expires"] = filled(var.csw_window_expires)
+  header["X-CSW-Conversation"] = filled(var.csw_conversation)
+  header["X-CSW-Charge"] = filled(var.csw_charge)
+  header["X-CSW-Instead"] = filled(var.csw_instead)
+  header["X-CSW-Note"] = filled(var.csw_note)
+end
 
 
 local NOTHING = {}
@@ -373,18 +389,16 @@ end
 --- For `access_by_lua` of the send location.
 function _M.send()
   local var = ngx.var
-  local place = re_match(var.uri, SEND, "jo")
-  if not place then
+  local business, endpoint = match(var.uri, SEND)
+  if not business then
     return ngx.exit(ngx.HTTP_NOT_FOUND)
   end
-  local business, endpoint = place[1], place[2]
 
   local body, message, code = request_body()
   if body then
     local content_type = guard.content_type(body)
-    local arguments = NOTHING
+    local arguments, truncated
     if var.is_args ~= "" then
-      local truncated
       arguments, truncated = ngx.req.get_uri_args(8)
       arguments.more = truncated
     end
@@ -424,9 +438,7 @@ function _M.send()
     action = guard.undecided(current_gate(), send, message, code, options.fail)
   end
 
-  for variable, name in pairs(VARIABLES) do
-    var[variable] = action.headers[name] or ""
-  end
+  tell(var, action.headers)
   var.csw_log = action.log
   if action.fault then
     log_apart(ERR, "send ", action.pass and "passed" or "refused", " without a decision: ", action.fault)
@@ -486,16 +498,13 @@ end
 function _M.response_headers()
   local var = ngx.var
   if (var.csw_verdict or "") == "" then
-    if var.upstream_status and re_match(var.uri, SEND, "jo") then
+    if var.upstream_status and match(var.uri, SEND) then
       log_apart(ERR, "a send went out undecided: `satisfy any` or a subrequest skipped the access phase")
     end
     return
   end
 
-  for variable, name in pairs(VARIABLES) do
-    local value = var[variable]
-    ngx.header[name] = value ~= "" and value or nil
-  end
+  retell(ngx.header, var)
   ngx.header["X-CSW-Branch"] = ngx.ctx.csw_branch
 
   -- Whoever sends by itself wants to know: what never reached the platform may be sent again.
