@@ -396,6 +396,22 @@ fn a_hint_is_what_the_last_commit_left_of_a_contact() {
     assert_eq!(hint(), None);
 }
 
+#[test]
+fn a_table_of_hints_that_cannot_grow_goes_on() {
+    let folder = folder();
+    let gate = gate_in(folder.path(), "store = \"lmdb:.\"");
+    record(&gate, stated(EventKind::CustomerMessage, hours_ago(1)));
+    drop(gate);
+    fs::create_dir(folder.path().join("csw.hints.new")).unwrap();
+    let store = open(folder.path());
+    write(&store, |transaction| {
+        (0..40_000_u32).try_for_each(|n| transaction.put(Table::Contacts, &n.to_be_bytes(), b"no contact"))
+    });
+    write(&store, |transaction| transaction.put(Table::Totals, b"key", b"value"));
+    let key = codec::contact_key(Business::parse(SHOP).unwrap(), &Customer::parse(ANNA).unwrap());
+    assert!(read(&store, |snapshot| Ok(snapshot.hint(&key))).is_some());
+}
+
 /// Whatever became of the table meanwhile, another process's refusal is heard of.
 #[test]
 fn no_hint_outlives_a_refusal_that_another_process_records() {

@@ -171,13 +171,17 @@ impl Hints {
         if is_ours && is_whole { Self::map(&file, buckets, name).ok() } else { None }
     }
 
-    /// Makes a table for so many contacts in place of the one that is there. Only the holder of the store's lock may.
+    /// Makes a table for so many contacts in place of the one that is there. Only the holder of the store's lock may. `room` is what the disk has left.
     ///
     /// # Errors
-    /// What the system says when the disk has no room for it, or nothing can be mapped.
-    pub fn make(folder: &Path, contacts: u64) -> io::Result<Self> {
+    /// What the system says when nothing can be made or mapped; `StorageFull` when it would take more than half of the room: the store needs it more.
+    pub fn make(folder: &Path, contacts: u64, room: u64) -> io::Result<Self> {
+        let buckets = (contacts / FILL).max(BUCKETS_MIN);
+        if length(buckets) as u64 > room / 2 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         let new = folder.join(format!("{HINTS_FILE}.new"));
-        let made = Self::made(&new, (contacts / FILL).max(BUCKETS_MIN));
+        let made = Self::made(&new, buckets);
         let placed = made.and_then(|table| fs::rename(&new, folder.join(HINTS_FILE)).map(|()| table));
         placed.inspect_err(|_| drop(fs::remove_file(&new)))
     }
@@ -249,15 +253,17 @@ impl Hints {
         (begun == newest || begun == newest + 1).then_some(found)
     }
 
-    /// Marks a contact that a transaction writes: nothing is said of it any more. With a hint it gets a slot, which that one is set in afterwards.
+    /// Marks a contact that a transaction writes: nothing is said of it any more. With a hint it gets a slot, which that one is set in afterwards; of
+    /// one without, such as one that is erased, not even the fingerprint stays.
     pub fn mark(&self, key: &[u8], hint: Option<Hint>) -> Option<Mark> {
         let (print, bucket) = self.place(key);
+        let kept = hint.map_or(Print::default(), |_| print);
         let mut own = None;
         for (index, slot) in self.bucket(bucket).iter().enumerate() {
             while let word = slot.word(Ordering::SeqCst)
                 && slot.holds(print, word.version())
             {
-                if let Some(version) = slot.take(word, print) {
+                if let Some(version) = slot.take(word, kept) {
                     own = Some((index, version));
                     break;
                 }
@@ -375,7 +381,7 @@ mod tests {
 
     fn table() -> (tempfile::TempDir, Hints) {
         let folder = tempfile::tempdir().unwrap();
-        let table = Hints::make(folder.path(), 0).unwrap();
+        let table = Hints::make(folder.path(), 0, u64::MAX).unwrap();
         (folder, table)
     }
 
@@ -406,6 +412,10 @@ mod tests {
         commit(&table, 1, KEY, Some(act(1000)));
         commit(&table, 2, KEY, None);
         assert_eq!(table.get(KEY, || 2), None);
+        let (print, bucket) = table.place(KEY);
+        let versions = 0..=Word::VERSION;
+        let holds = |slot: &Slot| versions.clone().any(|version| slot.holds(print, version));
+        assert!(!table.bucket(bucket).iter().any(holds), "its fingerprint is gone, too");
     }
 
     #[test]
@@ -467,6 +477,14 @@ mod tests {
         let (first, last) = known.split_at(known.len() / 2);
         let count = |half: &[bool]| half.iter().filter(|known| **known).count();
         assert!(count(first) * 4 < count(last), "{} of the first, {} of the last", count(first), count(last));
+    }
+
+    #[test]
+    fn the_disk_keeps_at_least_as_much_room_as_a_table_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let takes = length(BUCKETS_MIN) as u64;
+        assert!(Hints::make(folder.path(), 0, 2 * takes - 1).is_err());
+        assert!(Hints::make(folder.path(), 0, 2 * takes).is_ok());
     }
 
     #[test]

@@ -133,24 +133,27 @@ impl LmdbStore {
             let mut txn = self.env.write_txn().map_err(failed)?;
             let contacts = self.tables[Table::Contacts.index()].len(&txn).map_err(failed)?;
             let named = self.named_hints(&txn).map_err(failed)?;
+            let mapped = named.and_then(|name| self.mapped_hints(name));
+            let mapped = mapped.filter(|hints| hints.begin(txn.id() as u64));
             let may_make = self.may_make_hints.load(Ordering::Acquire);
-            if let Some(hints) = named.and_then(|name| self.mapped_hints(name))
-                && (hints.has_room(contacts) || !may_make)
-                && hints.begin(txn.id() as u64)
-            {
-                return Ok((txn, Some(hints)));
+            let is_as_it_should_be = match &mapped {
+                Some(hints) => hints.has_room(contacts),
+                None => named.is_none() && !may_make,
+            };
+            if is_as_it_should_be {
+                return Ok((txn, mapped));
             }
-            if named.is_none() && !may_make {
-                return Ok((txn, None));
-            }
-            let made = if may_make { Hints::make(&self.path, contacts).ok().map(Arc::new) } else { None };
-            let renamed = match &made {
-                Some(hints) => meta.put(&mut txn, HINTS_KEY, &hints.name()),
-                None => meta.delete(&mut txn, HINTS_KEY).map(drop),
+            let room = room(&self.path).filter(|_| may_make);
+            let made = room.and_then(|room| Hints::make(&self.path, contacts, room).ok()).map(Arc::new);
+            self.may_make_hints.store(made.is_some(), Ordering::Release);
+            let renamed = match (&made, mapped) {
+                (Some(hints), _) => meta.put(&mut txn, HINTS_KEY, &hints.name()),
+                // One that is too small is better than none.
+                (None, Some(small)) => return Ok((txn, Some(small))),
+                (None, None) => meta.delete(&mut txn, HINTS_KEY).map(drop),
             };
             renamed.map_err(failed)?;
             self.commit(txn)?;
-            self.may_make_hints.store(made.is_some(), Ordering::Release);
             self.hints.store(made);
         }
     }
