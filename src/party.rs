@@ -1,5 +1,6 @@
 //! Who talks to whom: the business's number and the customer, parsed once, matched the same way everywhere, and redacted in every `Debug`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use arrayvec::ArrayString;
@@ -26,8 +27,14 @@ impl Business {
     /// # Errors
     /// `Invalid` when it holds anything but digits and phone punctuation, starts with 0, or has more than 19 digits.
     pub fn parse(text: &str) -> Result<Self> {
-        let digits = digits::<19>(text).filter(|digits| !digits.is_empty() && !digits.starts_with('0'));
-        digits.and_then(|digits| digits.parse().ok()).map(Business).ok_or_else(|| {
+        let number = match is_digits(text) {
+            true => number(text),
+            false => {
+                let mut digits = ArrayString::<19>::new();
+                if put_digits(text, &mut digits) { number(&digits) } else { None }
+            }
+        };
+        number.map(Business).ok_or_else(|| {
             Error::invalid(format!(
                 "business {}: expected the phone number id, digits as in metadata.phone_number_id",
                 quoted(text)
@@ -86,6 +93,10 @@ impl Customer {
     /// # Errors
     /// `Invalid`, with the value redacted, for anything else; a guess could open a stranger's window.
     pub fn parse(text: &str) -> Result<Self> {
+        // As most are written.
+        if is_digits(text) {
+            return Self::phone(text);
+        }
         let text = text.trim();
         match text.strip_prefix("group:") {
             Some(id) => Self::group(id),
@@ -113,14 +124,15 @@ impl Customer {
     }
 
     fn phone(text: &str) -> Result<Self> {
-        let digits = digits(text).filter(|digits| (PHONE_MIN..=PHONE_MAX).contains(&digits.len()));
-        let text = digits.ok_or_else(|| {
-            Error::invalid(format!(
-                "customer {}: expected a phone number of {PHONE_MIN} to {PHONE_MAX} digits, a user id like US.1349, or group:<id>",
-                quoted(text)
-            ))
-        })?;
-        Ok(Customer { kind: Kind::Phone, text })
+        // Filled in place: it is large to be handed on.
+        let mut customer = Customer { kind: Kind::Phone, text: ArrayString::new() };
+        if put_digits(text, &mut customer.text) && (PHONE_MIN..=PHONE_MAX).contains(&customer.text.len()) {
+            return Ok(customer);
+        }
+        Err(Error::invalid(format!(
+            "customer {}: expected a phone number of {PHONE_MIN} to {PHONE_MAX} digits, a user id like US.1349, or group:<id>",
+            quoted(text)
+        )))
     }
 
     /// What the customer is named by.
@@ -147,18 +159,28 @@ impl Customer {
     /// Argentina `549` and `54` (that a bare 54 number may be a landline is accepted). Everything else stays as it is.
     #[must_use]
     pub fn folded(self) -> Self {
+        self.other_spelling().unwrap_or(self)
+    }
+
+    /// The spelling under which a mobile number meets its others, where it is another one.
+    fn other_spelling(&self) -> Option<Self> {
         if self.kind != Kind::Phone || self.text.len() != 13 {
-            return self;
+            return None;
         }
         let (drop, kept_from) = match self.text.as_bytes() {
             [b'5', b'5', _, _, b'9', b'6'..=b'9', ..] => (4, 5),
             [b'5', b'2', b'1', ..] | [b'5', b'4', b'9', ..] => (2, 3),
-            _ => return self,
+            _ => return None,
         };
         let mut text = ArrayString::new();
         text.push_str(&self.text[..drop]);
         text.push_str(&self.text[kept_from..]);
-        Customer { kind: self.kind, text }
+        Some(Customer { kind: self.kind, text })
+    }
+
+    /// The matching key, lent where the customer is written as it.
+    pub fn as_folded(&self) -> Cow<'_, Self> {
+        self.other_spelling().map_or(Cow::Borrowed(self), Cow::Owned)
     }
 
     /// Whether this is the user id of a parent portfolio (`US.ENT.1181...`).
@@ -198,21 +220,26 @@ fn quoted(text: &str) -> String {
     if text.is_empty() { "\"\" (empty)".into() } else { format!("\"{}\"", redacted(text)) }
 }
 
-/// The digits of a phone number: an optional `+` first, then digits and punctuation; `None` for anything else or more than `N` digits.
-fn digits<const N: usize>(text: &str) -> Option<ArrayString<N>> {
-    // As most are written: in one piece.
-    if text.bytes().all(|letter| letter.is_ascii_digit()) {
-        return ArrayString::from(text).ok();
+/// Puts the digits of a phone number into a text: an optional `+` first, then digits and punctuation. False for anything else, and for more digits than
+/// have room.
+fn put_digits<const N: usize>(text: &str, into: &mut ArrayString<N>) -> bool {
+    if is_digits(text) {
+        return into.try_push_str(text).is_ok();
     }
-    let mut digits = ArrayString::new();
-    for letter in text.strip_prefix('+').unwrap_or(text).chars() {
-        match letter {
-            '0'..='9' => digits.try_push(letter).ok()?,
-            ' ' | '-' | '(' | ')' | '.' => {}
-            _ => return None,
-        }
-    }
-    Some(digits)
+    text.strip_prefix('+').unwrap_or(text).chars().all(|letter| match letter {
+        '0'..='9' => into.try_push(letter).is_ok(),
+        ' ' | '-' | '(' | ')' | '.' => true,
+        _ => false,
+    })
+}
+
+fn is_digits(text: &str) -> bool {
+    text.bytes().all(|letter| letter.is_ascii_digit())
+}
+
+/// Of at most 19 digits without a leading zero.
+fn number(digits: &str) -> Option<u64> {
+    digits.parse().ok().filter(|_| digits.len() <= 19 && !digits.starts_with('0'))
 }
 
 fn fitted(text: &str) -> Result<ArrayString<CUSTOMER_MAX>> {

@@ -139,10 +139,12 @@ impl Gate {
     /// # Errors
     /// `Store`, `Format` or `Forked`.
     pub fn check(&self, business: Business, customer: &Customer, at: Timestamp) -> Result<Checked> {
-        let (business, contact) = self.read(|records| self.contact(records, business, customer, |_| true))?;
-        let policy = self.config.policy(business);
-        let window = policy.window(&contact, at);
-        Ok(Checked { window, branch: policy.branch(window.state, at) })
+        self.read(|records| {
+            let (business, contact) = self.contact(records, business, customer, |_| true)?;
+            let policy = self.config.policy(business);
+            let window = policy.window(&contact, at);
+            Ok(Checked { window, branch: policy.branch(window.state, at) })
+        })
     }
 
     /// Whether a send may go out, and what it would open and cost. Nothing is recorded.

@@ -5,6 +5,7 @@ mod file;
 mod secret;
 mod values;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -177,8 +178,8 @@ impl Config {
     }
 
     /// The name that a customer is kept under, but for other names that were learnt of them.
-    pub fn folded(&self, customer: &Customer) -> Customer {
-        if self.fold_numbers { customer.folded() } else { *customer }
+    pub fn folded<'c>(&self, customer: &'c Customer) -> Cow<'c, Customer> {
+        if self.fold_numbers { customer.as_folded() } else { Cow::Borrowed(customer) }
     }
 
     /// The policy of a number.
