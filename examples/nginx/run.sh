@@ -35,9 +35,10 @@ stop() {
 trap stop EXIT
 trap 'exit 0' INT TERM
 
+# Below those that outgoing connections take.
 free_port() {
     local port
-    while port=$((20000 + RANDOM % 20000)); do
+    while port=$((20000 + RANDOM % 12000)); do
         (: </dev/tcp/127.0.0.1/$port) 2>/dev/null || { echo "$port"; return; }
     done
 }
