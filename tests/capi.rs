@@ -80,7 +80,8 @@ fn is_clean_under_valgrind(name: &str) {
         make_small_store(&folder.path().join(store));
     }
     let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--quiet", "--error-exitcode=1"]);
+    // A turn for each thread: one that polls without a pause would keep the others from their work.
+    valgrind.args(["--fair-sched=yes", "--quiet", "--error-exitcode=1"]);
     // What is only "possibly lost" is the map of a Rust static, which is held by a pointer into its middle.
     valgrind.args(["--leak-check=full", "--show-leak-kinds=definite", "--errors-for-leak-kinds=definite"]);
     // A child leaks its parent's store on purpose; LeakSanitizer looks at the parent alone.
