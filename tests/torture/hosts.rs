@@ -32,6 +32,12 @@ struct Load {
 }
 
 impl Load {
+    /// As [`Load::during`], over HTTP to one gateway.
+    fn through(&self, gateway: &(impl Http + Sync), happens: impl FnOnce()) {
+        let writes = |customer: &str| gateway.webhook(&inbound(customer, now())).status;
+        self.during(writes, |customer| gateway.send(&template(customer, TEMPLATE)).status, happens);
+    }
+
     /// The clients are told the status of each answer; 200 is an acknowledgement.
     fn during(&self, writes: impl Fn(&str) -> u16 + Sync, sends: impl Fn(&str) -> u16 + Sync, happens: impl FnOnce()) {
         self.over.store(false, Ordering::Relaxed);
@@ -114,20 +120,14 @@ fn nginx_reloaded_again_and_again_fails_no_request_and_leaves_no_worker() {
     let platform = Server::platform();
     let gateway = nginx::Gateway::new().platform(&platform).start();
     let load = Load::default();
-    load.during(
-        |customer| gateway.webhook(&inbound(customer, now())).status,
-        |customer| gateway.send(&template(customer, TEMPLATE)).status,
-        || {
-            for _ in 0..reloads {
-                let before = gateway.workers();
-                gateway.signal("HUP");
-                wait("new workers took over", || {
-                    gateway.workers().len() == 2 && gateway.workers().is_disjoint(&before)
-                });
-                load.goes_on();
-            }
-        },
-    );
+    load.through(&gateway, || {
+        for _ in 0..reloads {
+            let before = gateway.workers();
+            gateway.signal("HUP");
+            wait("new workers took over", || gateway.workers().len() == 2 && gateway.workers().is_disjoint(&before));
+            load.goes_on();
+        }
+    });
     load.nothing_failed();
     load.nothing_written_is_lost(|customer| is_open(&gateway, customer));
     wait("no worker is left behind", || children(gateway.nginx.id()).len() == 2);
@@ -148,26 +148,22 @@ fn nginx_upgraded_while_it_runs_fails_no_request_and_leaves_no_worker() {
     gateway.wait_for_end();
     let daemon = Daemon::of(gateway.dir.path());
     let load = Load::default();
-    load.during(
-        |customer| gateway.webhook(&inbound(customer, now())).status,
-        |customer| gateway.send(&template(customer, TEMPLATE)).status,
-        || {
-            for _ in 0..upgrades {
-                let old = daemon.master().unwrap();
-                shell(&format!("kill -USR2 {old}"));
-                let new = || daemon.master().filter(|master| *master != old);
-                wait("the new master has its workers", || new().is_some_and(|new| children(new).len() == 2));
-                load.goes_on();
-                shell(&format!("kill -WINCH {old}"));
-                // The new master is a child of the old one.
-                wait("the old workers are gone", || children(old).len() == 1);
-                load.goes_on();
-                shell(&format!("kill -QUIT {old}"));
-                wait("the old master is gone", || !is_running(old));
-                load.goes_on();
-            }
-        },
-    );
+    load.through(&gateway, || {
+        for _ in 0..upgrades {
+            let old = daemon.master().unwrap();
+            shell(&format!("kill -USR2 {old}"));
+            let new = || daemon.master().filter(|master| *master != old);
+            wait("the new master has its workers", || new().is_some_and(|new| children(new).len() == 2));
+            load.goes_on();
+            shell(&format!("kill -WINCH {old}"));
+            // The new master is a child of the old one.
+            wait("the old workers are gone", || children(old).len() == 1);
+            load.goes_on();
+            shell(&format!("kill -QUIT {old}"));
+            wait("the old master is gone", || !is_running(old));
+            load.goes_on();
+        }
+    });
     load.nothing_failed();
     load.nothing_written_is_lost(|customer| is_open(&gateway, customer));
     assert_eq!(children(daemon.master().unwrap()).len(), 2, "no worker is left behind");
@@ -260,16 +256,12 @@ fn haproxy_reloaded_again_and_again_fails_no_request_and_leaves_no_worker() {
     let platform = Server::platform();
     let gateway = haproxy::Gateway::new().platform(&platform).start();
     let load = Load::default();
-    load.during(
-        |customer| gateway.webhook(&inbound(customer, now())).status,
-        |customer| gateway.send(&template(customer, TEMPLATE)).status,
-        || {
-            for _ in 0..reloads {
-                gateway.reload();
-                load.goes_on();
-            }
-        },
-    );
+    load.through(&gateway, || {
+        for _ in 0..reloads {
+            gateway.reload();
+            load.goes_on();
+        }
+    });
     load.nothing_failed();
     wait("no worker is left behind", || gateway.workers().len() == 1);
     load.nothing_written_is_lost(|customer| is_open(&gateway, customer));
