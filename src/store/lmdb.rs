@@ -65,15 +65,9 @@ impl LmdbStore {
             .create(path)
             .map_err(|cause| unusable(path, "its folder cannot be made", &cause))?;
         let lock = lock_process(path)?;
-        let is_new = prepare(&path.join("data.mdb"))
-            .and_then(|is_new| prepare(&path.join("lock.mdb")).map(|_| is_new))
-            .map_err(|cause| unusable(path, "its files cannot be opened", &cause))?;
-        reserve(&path.join("lock.mdb")).map_err(|cause| unusable(path, "lock.mdb cannot be used", &cause))?;
-        let mut options = EnvOpenOptions::new();
-        options.max_dbs(Table::ALL.len() as u32).max_readers(READERS);
-        if is_new {
-            options.map_size(MAP_SIZE);
-        }
+        make(path, &lock)?;
+        prepare_files(path).map_err(|cause| unusable(path, "its files cannot be used", &cause))?;
+        let mut options = environment();
         if relaxed {
             // SAFETY: without the last sync of the meta page a loss of power takes back whole transactions, never parts.
             unsafe { options.flags(EnvFlags::NO_META_SYNC) };
@@ -108,10 +102,8 @@ impl LmdbStore {
             Error::invalid(format!("store {}: it has room for {} GiB now; name more", path.display(), now >> 30))
         })?;
         let _lock = lock_process(path)?;
-        let mut options = EnvOpenOptions::new();
-        options.max_dbs(Table::ALL.len() as u32).max_readers(READERS).map_size(size);
         // SAFETY: as in `open`; that no other process has the store open is asked of the operator.
-        let env = unsafe { options.open(path) }.map_err(|cause| open_error(path, &cause))?;
+        let env = unsafe { environment().map_size(size).open(path) }.map_err(|cause| open_error(path, &cause))?;
         // A map's size is kept once something was committed under it.
         let written = env.write_txn().and_then(|mut txn| {
             let tables = env.open_database::<Bytes, Bytes>(&txn, Some(Table::Meta.name()))?;
@@ -394,53 +386,72 @@ fn shortfall(env: &Env<WithTls>, path: &Path, beyond: u64) -> heed::Result<Optio
     Ok(expected.checked_sub(length).filter(|missing| *missing > 0))
 }
 
-/// Opens the tables and checks the format. A store that is there already is only read: opening must not wait for another process's commit.
+/// What every environment of ours is opened with. The size of its map is kept in the file.
+fn environment() -> heed::EnvOpenOptions<WithTls> {
+    let mut options = EnvOpenOptions::new();
+    options.max_dbs(Table::ALL.len() as u32).max_readers(READERS);
+    options
+}
+
+/// Makes the file of a new store, in a folder beside its place, and moves it there once it is whole: a loss of power leaves a store or none.
+/// Of several processes that would make it, the first one does.
+fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
+    let (file, folder) = (path.join("data.mdb"), path.join("csw.new"));
+    let is_missing =
+        || fs::metadata(&file).map_or_else(|cause| cause.kind() == io::ErrorKind::NotFound, |file| file.len() == 0);
+    if !is_missing() {
+        return Ok(());
+    }
+    let _alone = lock.makes().map_err(|cause| unusable(path, "csw.lock cannot be used", &cause))?;
+    if !is_missing() {
+        return Ok(());
+    }
+    // What is left of an attempt that was cut short.
+    let _ = fs::remove_dir_all(&folder);
+    let made = fs::DirBuilder::new().mode(0o700).create(&folder).and_then(|()| prepare_files(&folder));
+    let made = made.map_err(heed::Error::from).and_then(|()| make_tables(&folder));
+    let placed = made.and_then(|()| {
+        fs::rename(folder.join("data.mdb"), &file)?;
+        let _ = fs::remove_dir_all(&folder);
+        Ok(File::open(path)?.sync_all()?)
+    });
+    placed.map_err(|cause| open_error(path, &cause))
+}
+
+/// Makes the tables of a new store, and waits until they are on the disk.
+fn make_tables(folder: &Path) -> heed::Result<()> {
+    // SAFETY: nobody else knows of the folder.
+    let env = unsafe { environment().map_size(MAP_SIZE).open(folder) }?;
+    let mut txn = env.write_txn()?;
+    for table in Table::ALL {
+        let made = env.create_database::<Bytes, Bytes>(&mut txn, Some(table.name()))?;
+        if table == Table::Meta {
+            made.put(&mut txn, FORMAT_KEY, &codec::encode(&FORMAT).unwrap_or_default())?;
+        }
+    }
+    txn.commit()?;
+    env.prepare_for_closing().wait();
+    Ok(())
+}
+
+/// Opens the tables and checks the format. It only reads: opening must not wait for another process's commit.
 fn open_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
     let txn = env.read_txn()?;
     let known = Table::ALL.map(|table| env.open_database::<Bytes, Bytes>(&txn, Some(table.name())));
-    let known: Vec<_> = known.into_iter().collect::<heed::Result<Option<_>>>()?.unwrap_or_default();
-    let checked = match Tables::try_from(known) {
-        Ok(tables) => Some(check_format(&tables, &txn)?.map(|()| tables)),
-        Err(_) => None,
+    let known = known.into_iter().collect::<heed::Result<Vec<_>>>()?;
+    let format = match known[Table::Meta.index()] {
+        Some(meta) => check_format(&meta, &txn)?,
+        None => Err(not_ours()),
     };
     // Handles that a reading transaction opened are kept by committing it.
     txn.commit()?;
-    checked.map_or_else(|| make_tables(env), Ok)
+    let tables: Option<Vec<_>> = known.into_iter().collect();
+    let tables = tables.and_then(|tables| Tables::try_from(tables).ok());
+    Ok(format.and_then(|()| tables.ok_or_else(not_ours)))
 }
 
-/// Makes the tables of a new store. Two processes may do so at once: the second finds them made.
-fn make_tables(env: &Env<WithTls>) -> heed::Result<Result<Tables>> {
-    let mut txn = env.write_txn()?;
-    let is_ours = env.open_database::<Bytes, Bytes>(&txn, Some(Table::Meta.name()))?.is_some();
-    let names = env.open_database::<Bytes, Bytes>(&txn, None)?;
-    if let Some(names) = names.filter(|_| !is_ours)
-        && !names.is_empty(&txn)?
-    {
-        return Ok(Err(not_ours()));
-    }
-    let mut made = Vec::with_capacity(Table::ALL.len());
-    for table in Table::ALL {
-        made.push(env.create_database::<Bytes, Bytes>(&mut txn, Some(table.name()))?);
-    }
-    let Ok(tables) = Tables::try_from(made) else {
-        return Ok(Err(Error::new(Code::Internal, "the tables of the store do not add up")));
-    };
-    let meta = tables[Table::Meta.index()];
-    if meta.get(&txn, FORMAT_KEY)?.is_none() {
-        match codec::encode(&FORMAT) {
-            Ok(format) => meta.put(&mut txn, FORMAT_KEY, &format)?,
-            Err(cause) => return Ok(Err(cause)),
-        }
-    }
-    let checked = check_format(&tables, &txn)?;
-    if checked.is_ok() {
-        txn.commit()?;
-    }
-    Ok(checked.map(|()| tables))
-}
-
-fn check_format(tables: &Tables, txn: &RoTxn<'_>) -> heed::Result<Result<()>> {
-    let format = tables[Table::Meta.index()].get(txn, FORMAT_KEY)?;
+fn check_format(meta: &Database<Bytes, Bytes>, txn: &RoTxn<'_>) -> heed::Result<Result<()>> {
+    let format = meta.get(txn, FORMAT_KEY)?;
     Ok(match format.map(|bytes| codec::decode::<u32>(Table::Meta, bytes)) {
         Some(Ok(FORMAT)) => Ok(()),
         Some(Ok(other)) => Err(Error::new(
@@ -456,14 +467,19 @@ fn not_ours() -> Error {
     Error::new(Code::Format, "data.mdb holds tables of another program; it was left as it is, name another folder")
 }
 
-/// Makes a file that is not there yet, so that the folder's group may share it; says whether it is still empty.
-fn prepare(path: &Path) -> io::Result<bool> {
+/// Makes the two files of an environment where they are not there yet.
+fn prepare_files(folder: &Path) -> io::Result<()> {
+    let (data, lock) = (folder.join("data.mdb"), folder.join("lock.mdb"));
+    prepare(&data).and_then(|()| prepare(&lock)).and_then(|()| reserve(&lock))
+}
+
+/// Makes a file that is not there yet, so that the folder's group may share it.
+fn prepare(path: &Path) -> io::Result<()> {
     match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
         // Whatever the umask was: the folder decides who reaches the file.
-        Ok(file) => file.set_permissions(fs::Permissions::from_mode(0o660)).map(|()| true),
+        Ok(file) => file.set_permissions(fs::Permissions::from_mode(0o660)),
         Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-            let file = OpenOptions::new().read(true).write(true).open(path)?;
-            Ok(file.metadata()?.len() == 0)
+            OpenOptions::new().read(true).write(true).open(path).map(drop)
         }
         Err(cause) => Err(cause),
     }
@@ -472,15 +488,48 @@ fn prepare(path: &Path) -> io::Result<bool> {
 /// A byte of `csw.lock`, given back when dropped. Closing the file would not do: a child of a fork may hold it open, too.
 struct ProcessLock(File);
 
+/// The byte of whoever makes the store: no process has the id 0.
+const MAKER: libc::off_t = 0;
+
+/// That nobody else makes the store meanwhile.
+struct Making<'l>(&'l ProcessLock);
+
+impl ProcessLock {
+    /// Waits for the others that make the store.
+    fn makes(&self) -> io::Result<Making<'_>> {
+        lock_byte(&self.0, libc::F_OFD_SETLKW, libc::F_WRLCK, MAKER, 1).map(|()| Making(self))
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        let _ = lock_byte(&self.0.0, libc::F_OFD_SETLK, libc::F_UNLCK, MAKER, 1);
+    }
+}
+
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        // SAFETY: as in `lock_process`.
-        unsafe {
-            let mut all: libc::flock = std::mem::zeroed();
-            all.l_type = libc::F_UNLCK as libc::c_short;
-            libc::fcntl(self.0.as_raw_fd(), libc::F_OFD_SETLK, &raw mut all);
-        }
+        let _ = lock_byte(&self.0, libc::F_OFD_SETLK, libc::F_UNLCK, 0, 0);
     }
+}
+
+/// Takes or gives back so many bytes of a file, all of them from there on where it is none.
+fn lock_byte(
+    file: &File,
+    how: libc::c_int,
+    what: libc::c_int,
+    from: libc::off_t,
+    count: libc::off_t,
+) -> io::Result<()> {
+    // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
+    let done = unsafe {
+        let mut range: libc::flock = std::mem::zeroed();
+        range.l_type = what as libc::c_short;
+        range.l_whence = libc::SEEK_SET as libc::c_short;
+        (range.l_start, range.l_len) = (from, count);
+        libc::fcntl(file.as_raw_fd(), how, &raw mut range)
+    };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// How many bytes the file system of a folder has left.
@@ -509,16 +558,9 @@ fn lock_process(path: &Path) -> Result<ProcessLock> {
     let lock_path = path.join("csw.lock");
     let opened = prepare(&lock_path).and_then(|_| OpenOptions::new().read(true).write(true).open(&lock_path));
     let file = opened.map_err(|cause| unusable(path, "csw.lock cannot be opened", &cause))?;
-    // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
-    let taken = unsafe {
-        let mut range: libc::flock = std::mem::zeroed();
-        range.l_type = libc::F_WRLCK as libc::c_short;
-        range.l_whence = libc::SEEK_SET as libc::c_short;
-        range.l_start = libc::off_t::from(libc::getpid());
-        range.l_len = 1;
-        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range)
-    };
-    if taken == 0 {
+    // SAFETY: takes no pointer.
+    let process = libc::off_t::from(unsafe { libc::getpid() });
+    if lock_byte(&file, libc::F_OFD_SETLK, libc::F_WRLCK, process, 1).is_ok() {
         return Ok(ProcessLock(file));
     }
     Err(Error::new(

@@ -53,18 +53,24 @@ fn lose_power(test: &str, durability: &str) {
     let (mut disk, mut chance) = (Disk::default(), Chance::of(seed));
     // Those that had to be on the disk when the last sync was over: all acknowledged ones, or with relaxed durability those of the sync before.
     let (mut acknowledged, mut submitted, mut least, mut points) = (0, 0, 0, 0);
+    // Before it has its name there is no store, however much of it is on the disk.
+    let (mut is_named, mut is_name_synced) = (false, false);
     for step in &steps {
         match step {
+            Step::Named => is_named = true,
+            Step::FolderSync => is_name_synced = is_named,
             Step::Submitting(event) => submitted = *event,
-            Step::Acknowledged(event) => acknowledged = *event,
+            Step::Acknowledged(event) => {
+                assert!(is_name_synced, "the store may be lost as a whole after {event} was acknowledged");
+                acknowledged = *event;
+            }
             _ => {}
         }
         if durability == "full" {
             least = acknowledged;
         }
         let mut lost = |file: &Image, how: &dyn Fn() -> String| {
-            // A store that is not made yet, half of which is on the disk, is refused like any other file: nothing was acknowledged.
-            if points > 0 {
+            if is_named {
                 outage.judge(file, &(least..=submitted), &|| format!("sync {points}: {}", how()));
             }
         };

@@ -97,7 +97,7 @@ impl Disk {
                 self.lose(effort, chance, lost);
                 self.unsynced.drain(..).for_each(|change| change.apply(&mut self.synced));
             }
-            Step::Submitting(_) | Step::Acknowledged(_) => {}
+            Step::Named | Step::FolderSync | Step::Submitting(_) | Step::Acknowledged(_) => {}
         }
     }
 

@@ -17,6 +17,10 @@ pub enum Step {
     Cut(usize),
     /// All that was done to the file so far is on the disk.
     Sync,
+    /// The file, made under another name, is the store's from here on, once the power is not lost first.
+    Named,
+    /// The store's folder is on the disk, with the names in it.
+    FolderSync,
     /// Events up to this one are about to be submitted.
     Submitting(usize),
     /// Events up to this one are acknowledged.
@@ -28,8 +32,9 @@ pub struct Place {
     folder: tempfile::TempDir,
 }
 
-/// The file whose fate is followed, below the recorded folder.
+/// The file whose fate is followed, below the recorded folder, and the name it is made under.
 const STORE: &str = "store/data.mdb";
+const MADE: &str = "store/csw.new/data.mdb";
 /// The file to which the process says what it submits and what was acknowledged.
 pub const SAID: &str = "said";
 
@@ -104,11 +109,13 @@ fn steps(log: &[u8]) -> Vec<Step> {
         let (name, is_synced) = open.get(&fd).cloned().unwrap_or_else(|| (text(), false));
         match (what, name.as_str()) {
             (b'C', _) => drop(open.remove(&fd)),
-            (b'W', STORE) => steps.push(Step::Write { at: at as usize, bytes: bytes.to_vec(), is_synced }),
-            (b'G', STORE) => steps.push(Step::Grow(at as usize)),
-            (b'T', STORE) => steps.push(Step::Cut(at as usize)),
-            (b'S', STORE) => steps.push(Step::Sync),
+            (b'W', STORE | MADE) => steps.push(Step::Write { at: at as usize, bytes: bytes.to_vec(), is_synced }),
+            (b'G', STORE | MADE) => steps.push(Step::Grow(at as usize)),
+            (b'T', STORE | MADE) => steps.push(Step::Cut(at as usize)),
+            (b'S', STORE | MADE) => steps.push(Step::Sync),
+            (b'S', "store") => steps.push(Step::FolderSync),
             (b'W', SAID) => steps.extend(text().lines().map(said)),
+            (b'R', names) if names == format!("{MADE}\n{STORE}") => steps.push(Step::Named),
             (b'R' | b'U', names) => assert!(!names.contains(STORE), "the store's file was renamed or removed: {names}"),
             _ => {}
         }
