@@ -406,6 +406,8 @@ fn outgoing(sending: &Sending) -> Outgoing {
 enum Step {
     Act(Act, Option<Source>),
     Send(Sending),
+    /// A send of so many hours ago that is recorded now.
+    Late(Sending, u32),
     /// Of the message that was sent so many sends ago.
     Status(usize, Status),
 }
@@ -416,6 +418,7 @@ fn step() -> impl Strategy<Value = (u32, Step)> {
     let step = prop_oneof![
         2 => (act(), source).prop_map(|(act, source)| Step::Act(act, source)),
         4 => sending().prop_map(Step::Send),
+        2 => (sending(), select(vec![0, 1, 5, 23, 24, 72])).prop_map(|(sending, ago)| Step::Late(sending, ago)),
         4 => (0_usize..6, status()).prop_map(|(ago, status)| Step::Status(ago, status)),
     ];
     (select(vec![0, 0, 1, 5, 23, 24, 30]), step)
@@ -455,6 +458,12 @@ impl World {
             Step::Status(ago, status) => {
                 let id = self.sent.iter().rev().nth(ago)?.clone();
                 self.apply(&id, at, What::Status(status));
+                None
+            }
+            Step::Late(sending, ago) => {
+                let id = format!("message {index}");
+                self.apply(&id, at - Span::hours(ago), What::Business(sending));
+                self.sent.push(id);
                 None
             }
             Step::Send(sending) => {

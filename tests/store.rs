@@ -236,6 +236,17 @@ fn the_folder_is_its_owners_and_the_folder_decides_who_shares_the_files() {
 }
 
 #[test]
+fn what_is_left_of_a_store_that_was_not_made_to_its_end_is_cleared_away() {
+    let folder = folder();
+    let half = folder.path().join("csw.new");
+    fs::create_dir(&half).unwrap();
+    fs::write(half.join("data.mdb"), [7; 100]).unwrap();
+    fs::write(folder.path().join("data.mdb"), "").unwrap();
+    open(folder.path()).usage().unwrap();
+    assert!(!half.exists());
+}
+
+#[test]
 fn a_folder_that_was_made_beforehand_keeps_its_mode() {
     let folder = folder();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o2770)).unwrap();

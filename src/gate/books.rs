@@ -1,5 +1,7 @@
 //! The books of a contact: its messages placed, charged and posted, and counted anew where something was learnt late.
 
+use std::collections::BTreeMap;
+
 use crate::error::Result;
 use crate::gate::apply::Applying;
 use crate::gate::rates;
@@ -45,7 +47,10 @@ impl Applying<'_, '_> {
                 }
             }
             // What is delivered already may be what the conversation that it joins was waiting for.
-            None if is_next && message.delivered_at.is_none() || !message.counts() => {
+            None if is_next && message.delivered_at.is_none()
+                || !message.counts()
+                || conversation::slips_in(&self.policy.rules, &found.contact, &message) =>
+            {
                 if message.counts() {
                     conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
                 }
@@ -91,28 +96,26 @@ impl Applying<'_, '_> {
         found: &mut Found,
         changed: Option<(IdHash, Message)>,
     ) -> Result<Placement> {
-        let (mut before, mut acts) = (Vec::new(), Vec::new());
+        let (mut before, mut acts) = (BTreeMap::new(), Vec::new());
         self.records.read().each_seen(business, &found.customer, &mut |id, seen| match seen.what {
-            Seen::Message(message) => before.push((id, *message)),
+            Seen::Message(message) => drop(before.insert(id, *message)),
             Seen::Act { at, opens: true, .. } => acts.push(at),
             Seen::Act { .. } | Seen::Other => {}
         })?;
-        if before.is_empty() && changed.is_none() {
+        let changed_id = changed.as_ref().map(|(id, _)| *id);
+        let mut after = before.clone();
+        after.extend(changed);
+        if after.is_empty() {
             return Ok(Placement::NONE);
         }
-        let mut after = before.clone();
-        let changed_id = changed.as_ref().map(|(id, _)| *id);
-        if let Some((id, message)) = changed {
-            after.retain(|(known, _)| *known != id);
-            after.push((id, message));
-        }
-        let mut messages: Vec<&mut Message> = after.iter_mut().map(|(_, message)| message).collect();
+        let mut messages: Vec<&mut Message> = after.values_mut().collect();
         conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut messages);
         // Several that take units at once take them in the order of recording.
+        let mut after: Vec<_> = after.into_iter().collect();
         after.sort_by_key(|(_, message)| message.sequence);
         let mut placement = Placement::NONE;
         for (id, mut message) in after {
-            let old = before.iter().find(|(known, _)| *known == id).map(|(_, message)| message);
+            let old = before.get(&id);
             if Some(id) == changed_id {
                 placement = message.placement;
                 if old.is_none_or(|old| old.sending.is_none()) {

@@ -24,6 +24,8 @@ pub struct Contact {
     pub last_sent: Option<Timestamp>,
     /// Conversations that a next send could join: a fold over the messages, kept so that reading needs no messages.
     pub conversations: Vec<Conversation>,
+    /// Since when they are all there were and end when they do: a send before this moment may have found others.
+    pub conversations_since: Option<Timestamp>,
     /// The customer's phone number as the platform writes it, where that is another spelling than the one that the record is kept under.
     pub spelled: Option<Customer>,
     /// Other names of the same customer.

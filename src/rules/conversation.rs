@@ -2,10 +2,12 @@
 //!
 //! One rule, [`place`], answers for a send; [`enter`] writes the answer into the contact; [`recount`] is `enter` over all messages again.
 
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::rules::contact::Contact;
-use crate::rules::event::{Category, Class};
+use crate::rules::event::{Category, Class, Reported};
 use crate::rules::message::Message;
 use crate::rules::ruleset::{Anchor, EntryOpens, RuleSet, Rules};
 use crate::rules::window;
@@ -186,7 +188,7 @@ pub fn enter(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message: 
     };
     contact.last_sent = contact.last_sent.max(Some(at));
     let was_open = free_entry(rules, contact, at).is_some();
-    contact.conversations.retain(|open| at < open.expires_at);
+    end(contact, at);
     let Placement { effect, category: Some(category) } = placement else { return };
     match effect {
         Effect::Opens => open(rules, contact, message, category),
@@ -198,10 +200,30 @@ pub fn enter(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message: 
     }
 }
 
+/// Whether a message that is heard of late may be entered as the newest one is, since it changes nothing for those sent after it: it opens nothing,
+/// and the conversations that are kept are those of its time.
+pub fn slips_in(rules: &Rules, contact: &Contact, message: &Message) -> bool {
+    let (rules, at) = (rules.at(message.ruled_at()), message.at);
+    let is_untold = message.delivered_at.is_none() && message.reported == Reported::default();
+    let is_after_all_else = contact.conversations_since.max(contact.last_act) <= Some(at);
+    // Its end may have been another one then: whatever it was, the message lies before it.
+    let was_open = |open: &Conversation| at < open.expires_at.min(open.opened_at + open.lasts);
+    let are_certain = contact.conversations.iter().all(|open| at < open.opened_at || was_open(open));
+    let placement = place(rules, contact, message.class(), message.category(), at);
+    is_untold && is_after_all_else && are_certain && placement.effect != Effect::Opens
+}
+
+/// Keeps no conversation any more that is over at a moment.
+fn end(contact: &mut Contact, at: Timestamp) {
+    let over = contact.conversations.extract_if(.., |open| open.expires_at <= at);
+    contact.conversations_since = over.map(|open| open.expires_at).max().max(contact.conversations_since);
+}
+
 fn open(rules: &RuleSet, contact: &mut Contact, message: &Message, category: ConversationCategory) {
     let is_entry = category == ConversationCategory::FreeEntryPoint;
     if is_entry && matches!(rules.entry.opens, EntryOpens::Reply { .. }) {
-        contact.conversations.clear();
+        contact.conversations.iter_mut().for_each(|closed| closed.expires_at = message.at);
+        end(contact, message.at);
     }
     let lasts = if is_entry { rules.entry.lasts } else { rules.conversation.unwrap_or_default() };
     let delivered_at = message.delivered_at.filter(|_| rules.anchor == Anchor::Delivery);
@@ -226,6 +248,7 @@ fn report_entry(rules: &RuleSet, contact: &mut Contact, message: &Message, was_o
     }
     let entry = contact.conversations.iter_mut().rev().find(|open| open.is_entry());
     if let (Some(entry), Some(end)) = (entry, message.reported.expires_at) {
+        contact.conversations_since = contact.conversations_since.max(Some(message.at));
         (entry.expires_at, entry.end_is_reported) = (end.min(entry.opened_at + rules.entry.at_most), true);
     }
 }
@@ -250,7 +273,7 @@ fn join(rules: &RuleSet, contact: &mut Contact, message: &Message, category: Con
 /// This is what a late, a failed or a corrected message needs: it counts as if everything had been known from the start.
 pub fn recount(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], messages: &mut [&mut Message]) {
     messages.sort_by_key(|message| (message.at, message.sequence));
-    contact.conversations.clear();
+    (contact.conversations, contact.conversations_since) = (Vec::new(), None);
     // The messages that opened conversations: when, of which category, and their places.
     let mut openers: Vec<(Timestamp, ConversationCategory, usize)> = Vec::new();
     for index in 0..messages.len() {
@@ -275,13 +298,24 @@ pub fn recount(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message
     }
     settle_payers(messages);
     // As `enter` leaves it: only what a next send can join, also after a newest message that does not count any more.
-    contact.conversations.retain(|open| contact.last_sent < Some(open.expires_at));
+    if let Some(last_sent) = contact.last_sent {
+        end(contact, last_sent);
+    }
 }
 
 /// Of the messages that report the same conversation, the one that was the first to do so pays.
 fn settle_payers(messages: &mut [&mut Message]) {
-    for index in 0..messages.len() {
-        messages[index].starts_conversation = starts(messages[index], messages.iter().map(|message| &**message));
+    let mut first = HashMap::new();
+    for message in messages.iter().filter(|message| message.is_accounted()) {
+        let turn = message.reported_in_turn;
+        first
+            .entry(message.reported.conversation)
+            .and_modify(|first: &mut u64| *first = turn.min(*first))
+            .or_insert(turn);
+    }
+    for message in messages {
+        let is_first = first.get(&message.reported.conversation) == Some(&message.reported_in_turn);
+        message.starts_conversation = message.reported.conversation.is_some() && message.is_accounted() && is_first;
     }
 }
 

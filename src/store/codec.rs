@@ -19,7 +19,7 @@ use crate::store::Table;
 use crate::time::{Day, Timestamp};
 
 /// The version of the whole store: which tables there are, what their keys look like, and what their records hold.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
 /// The version of the records' values.
 const RECORD: u8 = 1;
 
