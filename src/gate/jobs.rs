@@ -172,6 +172,10 @@ impl<J: Job> Job for Prepared<J> {
     fn weight(&self) -> usize {
         self.0.weight()
     }
+
+    fn is_awaited(&self) -> bool {
+        self.0.is_awaited()
+    }
 }
 
 /// A single event.
@@ -291,5 +295,10 @@ impl Job for Settle {
 
     fn weight(&self) -> usize {
         self.weight
+    }
+
+    /// The send is over by then.
+    fn is_awaited(&self) -> bool {
+        false
     }
 }

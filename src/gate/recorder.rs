@@ -20,6 +20,9 @@ const QUEUE_JOBS: usize = 16_384;
 const QUEUE_BYTES: usize = 64 << 20;
 /// What one transaction takes at most: all that may wait. The more is written at once, the fewer pages for each, and a crowd is through sooner.
 const GROUP_JOBS: usize = QUEUE_JOBS;
+/// For how long what nobody waits for gathers before it is committed, and how much of it at most: a commit costs nearly as much for one as for many.
+const GATHER: Duration = Duration::from_millis(10);
+const GATHERED: usize = 1024;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
 /// Parcels that are remembered with their tickets.
@@ -49,6 +52,11 @@ pub trait Job: Send {
 
     /// About how many bytes of the queue it takes.
     fn weight(&self) -> usize;
+
+    /// Whether somebody is likely to wait for it.
+    fn is_awaited(&self) -> bool {
+        true
+    }
 }
 
 /// What recording did.
@@ -107,8 +115,24 @@ struct Queue {
     jobs: VecDeque<Waiting>,
     bytes: usize,
     stopping: bool,
-    /// The thread waits for something to do; else it will look by itself, and to wake it would be a system call for nothing.
-    is_idle: bool,
+    /// Somebody waits for one of them.
+    is_awaited: bool,
+    /// What the thread sleeps for; where it does not, it will look by itself, and to wake it would be a system call for nothing.
+    sleeps_for: Option<Wanted>,
+}
+
+/// What wakes the thread.
+#[derive(Clone, Copy, PartialEq)]
+enum Wanted {
+    Any,
+    Urgent,
+}
+
+impl Queue {
+    /// Whether what waits is not to gather any longer.
+    fn is_urgent(&self) -> bool {
+        self.is_awaited || self.stopping || self.jobs.len() >= GATHERED
+    }
 }
 
 #[derive(Default)]
@@ -208,13 +232,10 @@ impl Recorder {
         }
         let ticket = self.shared.issue(Instant::now() + within)?;
         queue.bytes += weight;
+        queue.is_awaited |= job.is_awaited();
         queue.jobs.push_back(Waiting { ticket, job });
         self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
-        let is_idle = std::mem::take(&mut queue.is_idle);
-        drop(queue);
-        if is_idle {
-            self.shared.submitted.notify_one();
-        }
+        self.shared.wake(queue);
         Ok(ticket)
     }
 
@@ -232,6 +253,7 @@ impl Recorder {
     /// As [`Recorder::poll`]; `Timeout` when the time is over first.
     pub fn wait(&self, ticket: Ticket, within: Duration) -> Result<Outcome> {
         let until = Instant::now() + within;
+        self.shared.hurry();
         let mut outcomes = lock(&self.shared.outcomes);
         loop {
             match self.shared.poll(&outcomes, ticket)? {
@@ -292,6 +314,23 @@ impl Drop for Recorder {
 }
 
 impl Shared {
+    /// Wakes the thread where it sleeps for what is there now.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let is_urgent = queue.is_urgent();
+        let wanted = queue.sleeps_for.take_if(|wanted| *wanted == Wanted::Any || is_urgent);
+        drop(queue);
+        if wanted.is_some() {
+            self.submitted.notify_one();
+        }
+    }
+
+    /// Somebody waits for what was submitted.
+    fn hurry(&self) {
+        let mut queue = lock(&self.queue);
+        queue.is_awaited |= !queue.jobs.is_empty();
+        self.wake(queue);
+    }
+
     fn issue(&self, deadline: Instant) -> Result<Ticket> {
         let mut outcomes = lock(&self.outcomes);
         let ticket = outcomes.next();
@@ -374,10 +413,20 @@ impl Worker {
             if queue.stopping {
                 return None;
             }
-            queue.is_idle = true;
+            queue.sleeps_for = Some(Wanted::Any);
             queue = self.shared.submitted.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        queue.is_idle = false;
+        let until = Instant::now() + GATHER;
+        while !queue.is_urgent() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            queue.sleeps_for = Some(Wanted::Urgent);
+            let waited = self.shared.submitted.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        (queue.sleeps_for, queue.is_awaited) = (None, false);
         let jobs = queue.jobs.len().min(GROUP_JOBS);
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
         queue.bytes -= group.iter().map(|waiting| waiting.job.weight()).sum::<usize>();
