@@ -13,6 +13,8 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use csw::store::{Table, codec};
+use heed::types::Bytes;
 use tempfile::TempDir;
 
 const STRICT: [&str; 6] = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-g"];
@@ -92,8 +94,13 @@ fn is_clean_under_valgrind(name: &str) {
 /// Valgrind cannot map the 64 GiB that csw gives to a new store; one that is there already keeps its own size.
 fn make_small_store(path: &Path) {
     fs::create_dir(path).unwrap();
+    let mut options = heed::EnvOpenOptions::new();
     // SAFETY: the folder was made above, nobody else knows it.
-    unsafe { heed::EnvOpenOptions::new().map_size(64 << 20).open(path) }.unwrap();
+    let store = unsafe { options.max_dbs(Table::ALL.len() as u32).map_size(64 << 20).open(path) }.unwrap();
+    let mut txn = store.write_txn().unwrap();
+    let tables = Table::ALL.map(|table| store.create_database::<Bytes, Bytes>(&mut txn, Some(table.name())).unwrap());
+    tables[Table::Meta.index()].put(&mut txn, b"format", &codec::encode(&codec::FORMAT).unwrap()).unwrap();
+    txn.commit().unwrap();
 }
 
 macro_rules! programs {
