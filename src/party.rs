@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use arrayvec::ArrayString;
 use serde::{Deserialize, Serialize};
@@ -27,13 +28,10 @@ impl Business {
     /// # Errors
     /// `Invalid` when it holds anything but digits and phone punctuation, starts with 0, or has more than 19 digits.
     pub fn parse(text: &str) -> Result<Self> {
-        let number = match is_digits(text) {
-            true => number(text),
-            false => {
-                let mut digits = ArrayString::<19>::new();
-                if put_digits(text, &mut digits) { number(&digits) } else { None }
-            }
-        };
+        let number = number(text).or_else(|| {
+            let mut digits = ArrayString::<19>::new();
+            if put_digits(text, &mut digits) { number(&digits) } else { None }
+        });
         number.map(Business).ok_or_else(|| {
             Error::invalid(format!(
                 "business {}: expected the phone number id, digits as in metadata.phone_number_id",
@@ -159,28 +157,28 @@ impl Customer {
     /// Argentina `549` and `54` (that a bare 54 number may be a landline is accepted). Everything else stays as it is.
     #[must_use]
     pub fn folded(self) -> Self {
-        self.other_spelling().unwrap_or(self)
+        self.as_folded().into_owned()
     }
 
-    /// The spelling under which a mobile number meets its others, where it is another one.
-    fn other_spelling(&self) -> Option<Self> {
+    /// Where the spelling under which a mobile number meets its others leaves something out, if it does.
+    fn left_out(&self) -> Option<Range<usize>> {
         if self.kind != Kind::Phone || self.text.len() != 13 {
             return None;
         }
-        let (drop, kept_from) = match self.text.as_bytes() {
-            [b'5', b'5', _, _, b'9', b'6'..=b'9', ..] => (4, 5),
-            [b'5', b'2', b'1', ..] | [b'5', b'4', b'9', ..] => (2, 3),
-            _ => return None,
-        };
-        let mut text = ArrayString::new();
-        text.push_str(&self.text[..drop]);
-        text.push_str(&self.text[kept_from..]);
-        Some(Customer { kind: self.kind, text })
+        match self.text.as_bytes() {
+            [b'5', b'5', _, _, b'9', b'6'..=b'9', ..] => Some(4..5),
+            [b'5', b'2', b'1', ..] | [b'5', b'4', b'9', ..] => Some(2..3),
+            _ => None,
+        }
     }
 
     /// The matching key, lent where the customer is written as it.
     pub fn as_folded(&self) -> Cow<'_, Self> {
-        self.other_spelling().map_or(Cow::Borrowed(self), Cow::Owned)
+        let Some(left_out) = self.left_out() else { return Cow::Borrowed(self) };
+        let mut text = ArrayString::new();
+        text.push_str(&self.text[..left_out.start]);
+        text.push_str(&self.text[left_out.end..]);
+        Cow::Owned(Customer { kind: self.kind, text })
     }
 
     /// Whether this is the user id of a parent portfolio (`US.ENT.1181...`).
@@ -237,9 +235,13 @@ fn is_digits(text: &str) -> bool {
     text.bytes().all(|letter| letter.is_ascii_digit())
 }
 
-/// Of at most 19 digits without a leading zero.
+/// The number of 1 to 19 digits without a leading zero, which 64 bits hold.
 fn number(digits: &str) -> Option<u64> {
-    digits.parse().ok().filter(|_| digits.len() <= 19 && !digits.starts_with('0'))
+    if !(1..=19).contains(&digits.len()) || digits.starts_with('0') {
+        return None;
+    }
+    let append = |number, digit: u8| digit.is_ascii_digit().then(|| 10 * number + u64::from(digit - b'0'));
+    digits.bytes().try_fold(0, append)
 }
 
 fn fitted(text: &str) -> Result<ArrayString<CUSTOMER_MAX>> {

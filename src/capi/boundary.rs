@@ -109,6 +109,11 @@ pub unsafe fn bytes<'b>(name: &str, pointer: *const c_char, length: usize) -> Re
 pub unsafe fn text<'b>(name: &str, pointer: *const c_char, length: usize) -> Result<&'b str> {
     // SAFETY: by the caller's word.
     let bytes = unsafe { bytes(name, pointer, length) }?;
+    // As most are, which is sooner seen than all of it is checked.
+    if bytes.is_ascii() {
+        // SAFETY: ASCII is UTF-8.
+        return Ok(unsafe { std::str::from_utf8_unchecked(bytes) });
+    }
     std::str::from_utf8(bytes).map_err(|_| Error::invalid(format!("{name} is not UTF-8")))
 }
 

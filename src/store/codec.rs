@@ -214,10 +214,15 @@ pub type ContactKey = ArrayVec<u8, { 9 + CUSTOMER_MAX + 17 }>;
 /// The key of a contact: the number, then the customer, so that one number's contacts lie together.
 pub fn contact_key(business: Business, customer: &Customer) -> ContactKey {
     let mut key = ContactKey::new();
-    append(&mut key, &business.number().to_be_bytes());
-    append(&mut key, &[customer.kind() as u8]);
-    append(&mut key, customer.text().as_bytes());
+    put_contact_key(&mut key, business, customer);
     key
+}
+
+/// The same behind what is there already: a key is large to be handed on.
+pub fn put_contact_key(key: &mut ContactKey, business: Business, customer: &Customer) {
+    append(key, &business.number().to_be_bytes());
+    append(key, &[customer.kind() as u8]);
+    append(key, customer.text().as_bytes());
 }
 
 /// In one piece. There is room: a key is as long as the longest customer asks for.

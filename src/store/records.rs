@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::codec::{self, Due, Entry, Kept, NumberRecord, Parked, PersonNumber, Seen, SeenId, Slot, TemplateRecord};
+use super::codec::{
+    self, ContactKey, Due, Entry, Kept, NumberRecord, Parked, PersonNumber, Seen, SeenId, Slot, TemplateRecord,
+};
 use super::{Read, Table};
 use crate::error::Result;
 use crate::money::Currency;
@@ -62,7 +64,9 @@ impl Records<'_> {
 
     /// What is known of a contact by this very name, without a reading: the state after the newest commit, or nothing.
     pub fn hint(&self, business: Business, customer: &Customer) -> Option<Hint> {
-        self.0.hint(&codec::contact_key(business, customer))
+        let mut key = ContactKey::new();
+        codec::put_contact_key(&mut key, business, customer);
+        self.0.hint(&key)
     }
 
     fn slot(&self, business: Business, customer: &Customer) -> Result<Option<Slot>> {
