@@ -15,11 +15,12 @@ use crate::store::{Posted, RecordsMut, Store, Write};
 use crate::time::{Span, Timestamp};
 
 /// What may wait at once: more is answered with `busy`.
-const QUEUE_JOBS: usize = 16_384;
+const QUEUE_JOBS: usize = 32_768;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
-/// What one transaction takes at most: all that may wait. The more is written at once, the fewer pages for each, and a crowd is through sooner.
-const GROUP_JOBS: usize = QUEUE_JOBS;
+/// What one transaction takes at most. The more is written at once, the fewer pages for each, and a crowd is through sooner; but the store keeps the
+/// memory of its largest transaction.
+const GROUP_JOBS: usize = 16_384;
 /// For how long what nobody waits for gathers before it is committed, and how much of it at most: a commit costs nearly as much for one as for many.
 const GATHER: Duration = Duration::from_millis(10);
 const GATHERED: usize = 1024;
@@ -426,9 +427,10 @@ impl Worker {
             let waited = self.shared.submitted.wait_timeout(queue, left);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        (queue.sleeps_for, queue.is_awaited) = (None, false);
         let jobs = queue.jobs.len().min(GROUP_JOBS);
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
+        // What is left of a crowd has waited for this group.
+        (queue.sleeps_for, queue.is_awaited) = (None, !queue.jobs.is_empty());
         queue.bytes -= group.iter().map(|waiting| waiting.job.weight()).sum::<usize>();
         self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
         Some(group)

@@ -336,10 +336,7 @@ pub fn template_key(account: u64, name: &TemplateName) -> Vec<u8> {
 /// # Errors
 /// `Internal` when the line cannot be encoded.
 pub fn total_key(business: Business, line: &Line) -> Result<Vec<u8>> {
-    let mut key = line.day.number().to_be_bytes().to_vec();
-    key.extend_from_slice(&business.number().to_be_bytes());
-    key.extend_from_slice(&encode(line)?);
-    Ok(key)
+    Ok([&line.day.number().to_be_bytes()[..], &business.number().to_be_bytes(), &encode(line)?].concat())
 }
 
 /// The number and the line that a total's key was made of.

@@ -7,7 +7,7 @@ use csw::gate::recorder::{Outcome, Report, Ticket};
 use csw::gate::{Gate, TICKET_DEADLINE};
 
 /// How many there are at once: enough that the recorder always finds a whole group, few enough that their outcomes are remembered.
-const AT_ONCE: usize = 8192;
+const AT_ONCE: usize = 32_768;
 
 /// Tickets in flight, the oldest first; with each of them, what it is about.
 pub struct Flight<'g, T> {

@@ -37,6 +37,10 @@ use csw::gate::config::{Config, StorePlace};
 use ending::{Ended, USAGE};
 use output::Output;
 
+/// What one thread has read another one records and frees, a million times: glibc's allocator makes the two wait for each other.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The customer service window of WhatsApp for messaging gateways: the operator's command.
 ///
 /// It asks the store of a running gateway, fills it, and accounts for what it holds. Everything may run beside the gateway, except `grow`; run
