@@ -391,7 +391,7 @@ fn a_hint_is_what_the_last_commit_left_of_a_contact() {
     let store = open(folder.path());
     let (business, anna) = (Business::parse(SHOP).unwrap(), Customer::parse(ANNA).unwrap());
     let key = codec::contact_key(business, &anna);
-    let hint = || read(&store, |snapshot| Ok(snapshot.hint(&key)));
+    let hint = || read(&store, |snapshot| Ok(snapshot.hint(&key, &mut || ())));
     let stored = read(&store, |snapshot| Records(snapshot).contact(business, &anna)).unwrap();
     assert_eq!(hint(), stored.contact.hint());
     assert!(hint().is_some());
@@ -420,7 +420,7 @@ fn a_table_of_hints_that_cannot_grow_goes_on() {
     });
     write(&store, |transaction| transaction.put(Table::Totals, b"key", b"value"));
     let key = codec::contact_key(Business::parse(SHOP).unwrap(), &Customer::parse(ANNA).unwrap());
-    assert!(read(&store, |snapshot| Ok(snapshot.hint(&key))).is_some());
+    assert!(read(&store, |snapshot| Ok(snapshot.hint(&key, &mut || ()))).is_some());
 }
 
 /// Whatever became of the table meanwhile, another process's refusal is heard of.

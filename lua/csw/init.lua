@@ -247,7 +247,8 @@ function Gate:submit_ingest(bytes, signature, at)
 end
 
 
---- Takes the platform's answer to a send and returns at once.
+--- Takes the platform's answer to a send and returns at once. Until somebody asks for the ticket, others gather with it
+--- for up to 10 ms, so that one commit takes them all.
 ---@param decision csw.Decision|string the decision, or its token
 ---@return integer? ticket
 ---@return string? message

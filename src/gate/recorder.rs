@@ -21,7 +21,7 @@ const QUEUE_BYTES: usize = 64 << 20;
 /// What one transaction takes at most. The more is written at once, the fewer pages for each, and a crowd is through sooner; but the store keeps the
 /// memory of its largest transaction.
 const GROUP_JOBS: usize = 16_384;
-/// For how long what nobody waits for gathers before it is committed, and how much of it at most: a commit costs nearly as much for one as for many.
+/// For how long what nobody asks for gathers before it is committed, and how much of it at most: a commit costs nearly as much for one as for many.
 const GATHER: Duration = Duration::from_millis(10);
 const GATHERED: usize = 1024;
 /// Outcomes that are remembered; older tickets read `expired`.
@@ -116,7 +116,7 @@ struct Queue {
     jobs: VecDeque<Waiting>,
     bytes: usize,
     stopping: bool,
-    /// Somebody waits for one of them.
+    /// Somebody waits for one of them, or asked how it stands.
     is_awaited: bool,
     /// What the thread sleeps for; where it does not, it will look by itself, and to wake it would be a system call for nothing.
     sleeps_for: Option<Wanted>,
@@ -245,7 +245,11 @@ impl Recorder {
     /// # Errors
     /// `Timeout` past its deadline, `Expired` when its outcome is forgotten, `Invalid` when it was never issued.
     pub fn poll(&self, ticket: Ticket) -> Result<Outcome> {
-        self.shared.poll(&lock(&self.shared.outcomes), ticket)
+        let outcome = self.shared.poll(&lock(&self.shared.outcomes), ticket);
+        if outcome == Ok(Outcome::Pending) {
+            self.shared.hurry();
+        }
+        outcome
     }
 
     /// Waits until a ticket is decided, at most so long.
@@ -325,7 +329,7 @@ impl Shared {
         }
     }
 
-    /// Somebody waits for what was submitted.
+    /// Somebody asks for what was submitted.
     fn hurry(&self) {
         let mut queue = lock(&self.queue);
         queue.is_awaited |= !queue.jobs.is_empty();

@@ -294,8 +294,8 @@ impl Read for Snapshot<'_> {
         last_key(self.store, self.txn()?, table)
     }
 
-    fn hint(&self, key: &[u8]) -> Option<Hint> {
-        self.store.hints.load().as_ref()?.get(key, || self.store.env.info().last_txn_id as u64)
+    fn hint(&self, key: &[u8], meanwhile: &mut dyn FnMut()) -> Option<Hint> {
+        self.store.hints.load().as_ref()?.get(key, meanwhile, || self.store.env.info().last_txn_id as u64)
     }
 
     fn found(&self, key: &[u8], hint: Hint) {

@@ -128,8 +128,9 @@ pub trait Read {
     /// `Store` when it cannot be read.
     fn last_key(&self, table: Table) -> Result<Option<Vec<u8>>>;
 
-    /// What is known of a contact, by its key, without a reading: the state after the newest commit, or nothing.
-    fn hint(&self, _key: &[u8]) -> Option<Hint> {
+    /// What is known of a contact, by its key, without a reading: the state after the newest commit, or nothing. `meanwhile` is done while memory is
+    /// asked, or not at all.
+    fn hint(&self, _key: &[u8], _meanwhile: &mut dyn FnMut()) -> Option<Hint> {
         None
     }
 

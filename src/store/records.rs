@@ -62,11 +62,12 @@ impl Records<'_> {
         }
     }
 
-    /// What is known of a contact by this very name, without a reading: the state after the newest commit, or nothing.
-    pub fn hint(&self, business: Business, customer: &Customer) -> Option<Hint> {
+    /// What is known of a contact by this very name, without a reading: the state after the newest commit, or nothing. `meanwhile` is done while memory
+    /// is asked, or not at all.
+    pub fn hint(&self, business: Business, customer: &Customer, meanwhile: &mut dyn FnMut()) -> Option<Hint> {
         let mut key = ContactKey::new();
         codec::put_contact_key(&mut key, business, customer);
-        self.0.hint(&key)
+        self.0.hint(&key, meanwhile)
     }
 
     fn slot(&self, business: Business, customer: &Customer) -> Result<Option<Slot>> {
