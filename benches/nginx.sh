@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # What the guard costs in nginx: sends with csw (a decision each, and its answer recorded) beside plain proxy_pass, beside
-# empty Lua handlers in the same phases, and beside a guard in ten lines of Lua over Redis, all by turns in one run.
+# empty Lua handlers in the same phases, and beside a guard in ten lines of Lua over Redis, all by turns in one run. The guard has an nginx
+# of its own, as a gateway has one guard: LuaJIT compiles a function once for all that call it in a worker.
 #
 #   make deps deps-bench build && benches/nginx.sh [seconds per round]
 #
-# The gateway is examples/nginx/nginx.conf with two workers; the upstream is another nginx that answers every send with an id
+# The gateway is examples/nginx/nginx.conf with two workers, and so has the other one; the upstream is another nginx that answers every send with an id
 # of its own.
 set -euo pipefail
 
@@ -20,27 +21,37 @@ printf token >"$dir/verify_token"
 sed -e "s|/var/lib/csw|$dir/store|" -e "s|/etc/csw/|$dir/|" "$root/examples/nginx/csw.toml" >"$dir/csw.toml"
 
 cat >"$dir/beside.conf" <<CONF
-$(temp_paths)
-server {
-    listen 127.0.0.1:${port[plain]};
-    location / { include $dir/proxy.conf; }
-}
-server {
-    listen 127.0.0.1:${port[empty]};
-    header_filter_by_lua_block { return }
-    log_by_lua_block { return }
-    location / {
-        access_by_lua_block { return }
-        body_filter_by_lua_block { return }
-        include $dir/proxy.conf;
+user $(id -un);
+worker_processes 2;
+pid $dir/beside.pid;
+error_log $dir/beside.log warn;
+include /etc/nginx/modules-enabled/*.conf;
+events { worker_connections 1024; }
+http {
+    $(temp_paths)
+    access_log $dir/beside.access.log;
+    upstream graph { server 127.0.0.1:$upstream; keepalive 32; }
+    server {
+        listen 127.0.0.1:${port[plain]};
+        location / { include $dir/proxy.conf; }
     }
-}
-server {
-    listen 127.0.0.1:${port[redis]};
-    location ~ ^/v\d+\.\d+/(?<business>\d+)/messages$ {
-        set \$redis unix:$dir/redis.sock;
-        access_by_lua_file $root/benches/redis_guard.lua;
-        include $dir/proxy.conf;
+    server {
+        listen 127.0.0.1:${port[empty]};
+        header_filter_by_lua_block { return }
+        log_by_lua_block { return }
+        location / {
+            access_by_lua_block { return }
+            body_filter_by_lua_block { return }
+            include $dir/proxy.conf;
+        }
+    }
+    server {
+        listen 127.0.0.1:${port[redis]};
+        location ~ ^/v\d+\.\d+/(?<business>\d+)/messages$ {
+            set \$redis unix:$dir/redis.sock;
+            access_by_lua_file $root/benches/redis_guard.lua;
+            include $dir/proxy.conf;
+        }
     }
 }
 CONF
@@ -48,7 +59,7 @@ echo 'proxy_pass http://graph; proxy_http_version 1.1; proxy_set_header Connecti
 
 # The example with the paths of this run, and with further changes to it (for sed).
 start_gateway() {
-    sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|& include $dir/beside.conf;|" \
+    sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|& $(temp_paths \| tr '\n' ' ')|" \
         -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/var/log/nginx/|$dir/|" \
         -e "s|/usr/local/share/lua/5.1|$build/share/lua|g" -e "s|/usr/local/lib|$build/lib|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
         -e "s|listen 8080|listen 127.0.0.1:${port[guarded]}|" -e "s|127.0.0.1:8080|127.0.0.1:${port[guarded]}|" \
@@ -57,17 +68,17 @@ start_gateway() {
     nginx -c "$dir/nginx.conf" -g 'daemon off;' &
     gateway=$!
     pids+=("$gateway")
-    wait_for_ports "${port[@]}"
+    wait_for_ports "${port[guarded]}"
 }
 stop_gateway() {
     kill -QUIT "$gateway"
     wait "$gateway" || true
 }
 
-# The processor time that the workers' event loops, or their recorders, have used so far, in nanoseconds.
+# used loops|recorders NGINX: the processor time that its workers' event loops, or their recorders, have used so far, in nanoseconds.
 used() {
     local worker task
-    for worker in $(cat "/proc/$gateway/task/$gateway/children"); do
+    for worker in $(cat "/proc/$2/task/$2/children"); do
         for task in "/proc/$worker/task"/*; do
             case $1:${task##*/}:$(cat "$task/comm") in
                 loops:"$worker":* | recorders:*:csw-recorder) cat "$task/schedstat" ;;
@@ -78,7 +89,7 @@ used() {
 # Once what was submitted is on disk.
 settled() {
     local before after
-    until after=$(used recorders) && [[ $after == "${before-}" ]]; do
+    until after=$(used recorders "$gateway") && [[ $after == "${before-}" ]]; do
         before=$after
         sleep 0.2
     done
@@ -88,16 +99,22 @@ start_upstream "$upstream"
 start_redis
 for ((n = 0; n < 1000; n++)); do printf '106540352242922:1650555%04d\n' "$n"; done | redis_keys
 start_gateway
+nginx -c "$dir/beside.conf" -g 'daemon off;' &
+beside=$!
+pids+=("$beside")
+wait_for_ports "${port[plain]}" "${port[empty]}" "${port[redis]}"
 customers_write "${port[guarded]}"
 
 declare -A loops recorders count rate
 for _ in 1 2; do
     for path in plain empty redis guarded; do
-        loops_before=$(used loops) recorders_before=$(used recorders)
+        nginx=$beside
+        if [[ $path == guarded ]]; then nginx=$gateway; fi
+        loops_before=$(used loops "$nginx") recorders_before=$(used recorders "$nginx")
         measure "$path" "${port[$path]}" >&2
         settled
-        loops[$path]=$((${loops[$path]-0} + $(used loops) - loops_before))
-        recorders[$path]=$((${recorders[$path]-0} + $(used recorders) - recorders_before))
+        loops[$path]=$((${loops[$path]-0} + $(used loops "$nginx") - loops_before))
+        recorders[$path]=$((${recorders[$path]-0} + $(used recorders "$nginx") - recorders_before))
         count[$path]=$((${count[$path]-0} + $(requests)))
         rate[$path]=$(awk -v one="${rate[$path]-0}" -v other="$(requests_per_second)" 'BEGIN { print one + other / 2 }')
         [[ $(failed) == 0 ]]

@@ -799,7 +799,8 @@ int32_t csw_submit_ingest(const struct csw_gate *gate,
                           uint64_t *ticket,
                           struct csw_error *error);
 
-// As csw_settle, but returns at once with a ticket for csw_poll. Blocks on nothing.
+// As csw_settle, but returns at once with a ticket for csw_poll. Blocks on nothing. Until somebody asks for the ticket, others gather with it for up
+// to 10 ms, so that one commit takes them all.
 //
 // Errors: as csw_submit_record.
 int32_t csw_submit_settle(const struct csw_gate *gate,

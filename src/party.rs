@@ -181,6 +181,14 @@ impl Customer {
         Cow::Owned(Customer { kind: self.kind, text })
     }
 
+    /// The name for a log line: [`redacted`].
+    pub fn redacted(&self) -> String {
+        match self.kind {
+            Kind::Group => format!("group:{}", redacted(&self.text)),
+            Kind::Phone | Kind::User => redacted(&self.text),
+        }
+    }
+
     /// Whether this is the user id of a parent portfolio (`US.ENT.1181...`).
     pub fn is_parent_id(&self) -> bool {
         self.kind == Kind::User && self.text.get(3..7) == Some("ENT.")
@@ -190,8 +198,7 @@ impl Customer {
 /// Phone numbers and ids are personal: only the first and last characters are shown.
 impl fmt::Debug for Customer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let prefix = if self.kind == Kind::Group { "group:" } else { "" };
-        write!(f, "{prefix}{}", redacted(&self.text))
+        f.write_str(&self.redacted())
     }
 }
 
@@ -211,7 +218,10 @@ pub fn redacted(text: &str) -> String {
     let length = text.chars().count();
     let shown = |index: usize| length >= 8 && (index < 2 || index + 2 >= length);
     let stars = |(index, letter): (usize, char)| if shown(index) && !letter.is_control() { letter } else { '*' };
-    text.chars().enumerate().take(24).map(stars).collect()
+    // Room for most at once: each send is logged.
+    let mut hidden = String::with_capacity(32);
+    hidden.extend(text.chars().enumerate().take(24).map(stars));
+    hidden
 }
 
 fn quoted(text: &str) -> String {

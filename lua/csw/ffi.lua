@@ -105,6 +105,10 @@ local function text_or_nil(array)
 end
 
 
+-- The number that was written out last: most gateways have few.
+local written, written_as
+
+
 -- A business's number as its digits. LuaJIT compiles the text of a double, and not that of 64 bits.
 local function id(number)
   if number == 0 then
@@ -112,7 +116,14 @@ local function id(number)
   end
 
   local double = tonumber(number)
-  return double < EXACT and ("%.0f"):format(double) or (tostring(number):gsub("ULL$", ""))
+  if double >= EXACT then
+    return (tostring(number):gsub("ULL$", ""))
+  end
+
+  if double ~= written then
+    written, written_as = double, ("%.0f"):format(double)
+  end
+  return written_as
 end
 
 
@@ -315,7 +326,8 @@ local function submitted(status)
   if status ~= C_OK then
     return fault(status)
   end
-  return tonumber(ticket_out[0])
+  -- In brackets: LuaJIT compiles no call of its own functions that ends another one.
+  return (tonumber(ticket_out[0]))
 end
 
 

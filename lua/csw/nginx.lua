@@ -452,7 +452,7 @@ function _M.send()
 
   -- Settled either way: the ledger counts what was stopped as well.
   if action.decision then
-    var.csw_token = ngx.encode_base64(action.decision.token)
+    var.csw_token = action.decision.token
   end
   if not action.pass then
     return answer(action)
@@ -552,7 +552,6 @@ function _M.settle()
   end
   local chunks = ngx.ctx.csw_response or NOTHING
   local response = chunks[2] and concat(chunks) or chunks[1] or ""
-  token = ngx.decode_base64(token)
   local ticket, message = gate:submit_settle(token, tonumber(status), response, request_time())
   if ticket and chunks.body then
     ticket, message = gate:submit_keep("nginx", token, tonumber(status), response, chunks.body)

@@ -9,7 +9,7 @@ use crate::gate::recorder::Report;
 use crate::gate::report::Row;
 use crate::gate::{Checked, Decided, Token};
 use crate::money::Amount;
-use crate::party::Business;
+use crate::party::{Business, Customer};
 use crate::rules::conversation::Effect;
 use crate::rules::event::{Category, Class, Event, EventKind};
 use crate::time::Timestamp;
@@ -342,7 +342,7 @@ impl csw_decision {
             highest: or_written(cost.highest),
             currency: text(cost.currency.as_ref().map_or("", |currency| currency.code())),
             market: text(cost.market.map_or("", |market| market.word())),
-            customer: text(&customer.map_or(String::new(), |customer| format!("{customer:?}"))),
+            customer: text(&customer.as_ref().map(Customer::redacted).unwrap_or_default()),
             token,
         })
     }

@@ -49,7 +49,10 @@ impl Token {
     /// # Errors
     /// `Internal` when it cannot be encoded.
     pub fn to_bytes(&self) -> Result<Vec<u8>> {
-        postcard::to_extend(self, vec![Self::VERSION])
+        // Room for most tokens at once.
+        let mut bytes = Vec::with_capacity(128);
+        bytes.push(Self::VERSION);
+        postcard::to_extend(self, bytes)
             .map_err(|cause| Error::new(Code::Internal, format!("a token cannot be made: {cause}")))
     }
 

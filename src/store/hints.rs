@@ -39,7 +39,7 @@ const BUCKET: usize = 128;
 const SLOTS: usize = BUCKET / size_of::<Slot>();
 /// Contacts for each bucket of a new table, and those from which on it is too small.
 const FILL: u64 = 2;
-const FILL_MAX: u64 = 4;
+const FILL_MAX: u64 = 3;
 /// The smallest table: one megabyte.
 const BUCKETS_MIN: u64 = 8192;
 
