@@ -14,6 +14,8 @@ use crate::time::Day;
 
 /// No calling code of the table, with its area code, has more digits.
 const PREFIX_MAX: usize = 4;
+/// All numbers of up to so many digits.
+const PREFIXES: usize = 10 + 100 + 1000 + 10_000;
 
 /// A country by its ISO 3166-1 alpha-2 code.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -32,7 +34,9 @@ impl Country {
     pub fn of(customer: &Customer) -> Option<Country> {
         let text = customer.text();
         match customer.kind() {
-            Kind::Phone => (1..=PREFIX_MAX).rev().find_map(|length| TABLE.prefixes.get(text.get(..length)?).copied()),
+            Kind::Phone => {
+                (1..=PREFIX_MAX).rev().find_map(|length| *TABLE.prefixes.get(place_of(text.get(..length)?)?)?)
+            }
             Kind::User => text.get(..2).and_then(Country::parse),
             Kind::Group => None,
         }
@@ -148,14 +152,14 @@ struct Row {
 #[derive(Default)]
 struct Table {
     rows: HashMap<Country, Row>,
-    /// By calling code with area code.
-    prefixes: HashMap<&'static str, Country>,
+    /// By the [`place_of`] of a calling code with its area code: each send asks for one.
+    prefixes: Vec<Option<Country>>,
     /// By [`key`].
     names: HashMap<String, Market>,
 }
 
 static TABLE: Lazy<Table> = Lazy::new(|| {
-    let mut table = Table::default();
+    let mut table = Table { prefixes: vec![None; PREFIXES], ..Table::default() };
     for region in Region::ALL {
         table.names.insert(key(region.word()), Market::Region(*region));
     }
@@ -164,11 +168,20 @@ static TABLE: Lazy<Table> = Lazy::new(|| {
         let names = names.split(" / ");
         let word = names.clone().next().map(word).unwrap_or_default();
         table.names.extend(names.map(|name| (key(name), Market::Country(country))));
-        table.prefixes.extend(prefixes.split_whitespace().map(|prefix| (prefix, country)));
+        for place in prefixes.split_whitespace().filter_map(place_of) {
+            table.prefixes.get_mut(place).into_iter().for_each(|of| *of = Some(country));
+        }
         table.rows.insert(country, Row { word, places });
     }
     table
 });
+
+/// A number of few digits by its place among all of them: the shorter ones come first.
+fn place_of(digits: &str) -> Option<usize> {
+    let number: usize = digits.parse().ok()?;
+    let shorter: usize = (1..digits.len()).map(|length| 10_usize.pow(length as u32)).sum();
+    Some(shorter + number)
+}
 
 fn lines() -> impl Iterator<Item = &'static str> {
     include_str!("countries.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'))
