@@ -59,7 +59,7 @@ echo 'proxy_pass http://graph; proxy_http_version 1.1; proxy_set_header Connecti
 
 # The example with the paths of this run, and with further changes to it (for sed).
 start_gateway() {
-    sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|& $(temp_paths \| tr '\n' ' ')|" \
+    sed -e "s|^user .*|user $(id -un);|" -e "s|^http {|& $(temp_paths)|" \
         -e "s|/run/nginx.pid|$dir/nginx.pid|" -e "s|/var/log/nginx/|$dir/|" \
         -e "s|/usr/local/share/lua/5.1|$build/share/lua|g" -e "s|/usr/local/lib|$build/lib|" -e "s|/etc/csw.toml|$dir/csw.toml|" \
         -e "s|listen 8080|listen 127.0.0.1:${port[guarded]}|" -e "s|127.0.0.1:8080|127.0.0.1:${port[guarded]}|" \

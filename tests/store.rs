@@ -238,12 +238,22 @@ fn the_folder_is_its_owners_and_the_folder_decides_who_shares_the_files() {
 #[test]
 fn what_is_left_of_a_store_that_was_not_made_to_its_end_is_cleared_away() {
     let folder = folder();
-    let half = folder.path().join("csw.new");
+    let half = folder.path().join("csw.new.1");
     fs::create_dir(&half).unwrap();
     fs::write(half.join("data.mdb"), [7; 100]).unwrap();
     fs::write(folder.path().join("data.mdb"), "").unwrap();
     open(folder.path()).usage().unwrap();
     assert!(!half.exists());
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_replaced_by_a_new_store() {
+    let folder = folder();
+    let link = folder.path().join("data.mdb");
+    std::os::unix::fs::symlink("/nowhere/data.mdb", &link).unwrap();
+    let error = LmdbStore::open(folder.path(), false).err().unwrap();
+    assert_eq!(error.code(), Code::Store, "{error}");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
 
 #[test]

@@ -37,9 +37,7 @@ local DRAIN_EVERY = 1 -- second
 local DRAINS = 8 -- at once
 
 -- How much LuaJIT compiles in one piece: by its defaults less than the path of a send, which it would interpret then.
-local COMPILES = {
-  "maxrecord=30000", "maxirconst=8000", "maxsnap=5000", "loopunroll=60", "sizemcode=64", "maxmcode=8192",
-}
+local COMPILES = { "maxrecord=30000", "maxirconst=8000", "maxsnap=5000", "loopunroll=60" }
 
 -- Where `gate:record` and its like can wait for the disk by yielding.
 local YIELDING = { rewrite = true, access = true, content = true, timer = true }

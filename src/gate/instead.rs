@@ -214,7 +214,7 @@ impl Gate {
         let (gateway, body) = (gateway_name(gateway)?, Body(body));
         let ids: Vec<_> = send::receipt(http_status, response).ids.iter().map(|id| codec::id_hash(id, None)).collect();
         let config = Arc::clone(&self.config);
-        self.submit(jobs::Work::carrying(body.0.len(), move |records: &mut RecordsMut<'_>, now| {
+        let keep = jobs::Work::carrying(body.0.len(), move |records: &mut RecordsMut<'_>, now| {
             let Some((business, customer)) = token.addressee().filter(|_| body.0.len() <= BODY_MAX) else {
                 return Ok(Report::default());
             };
@@ -225,7 +225,8 @@ impl Gate {
                 applying.keep(business, *id, &kept)?;
             }
             Ok(Report { events: ids.len() as u32, ..Report::default() })
-        }))
+        });
+        self.submit(keep.aside())
     }
 
     /// What a ticket of [`Gate::submit_park`] or [`Gate::submit_take`] is about; `None` where there is nothing to do.

@@ -212,16 +212,22 @@ impl Job for Record {
 pub(super) struct Work<F> {
     work: F,
     carried: usize,
+    is_awaited: bool,
 }
 
 impl<F> Work<F> {
     pub(super) fn new(work: F) -> Self {
-        Work { work, carried: 0 }
+        Work { work, carried: 0, is_awaited: true }
     }
 
     /// Work that holds so many bytes.
     pub(super) fn carrying(bytes: usize, work: F) -> Self {
-        Work { work, carried: bytes }
+        Work { work, carried: bytes, is_awaited: true }
+    }
+
+    /// Work that nobody waits for.
+    pub(super) fn aside(self) -> Self {
+        Work { is_awaited: false, ..self }
     }
 }
 
@@ -236,6 +242,10 @@ impl<F: Fn(&mut RecordsMut<'_>, Timestamp) -> Result<Report> + Send> Job for Wor
 
     fn weight(&self) -> usize {
         size_of::<Self>() + self.carried
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.is_awaited
     }
 }
 

@@ -50,6 +50,9 @@ pub use jobs::Token;
 /// How long a ticket may stay undecided before it reads `timeout`.
 pub const TICKET_DEADLINE: Duration = Duration::from_secs(30);
 
+/// The same for replayed webhooks: an operator has many of them on the way at once, and a slow disk takes its time.
+pub const REPLAY_DEADLINE: Duration = Duration::from_secs(3600);
+
 /// A handle on a configuration and its store.
 ///
 /// Opening reads and validates the configuration and nothing else. The store opens on first use in each process, so one handle made before a
@@ -238,7 +241,7 @@ impl Gate {
         wire::check_size(&bytes)?;
         let mut job = jobs::Ingest::new(Arc::clone(&self.config), bytes, jobs::Proof::Operator, at);
         recorder::Job::prepare(&mut job)?;
-        self.submit(jobs::Prepared(job))
+        self.submit_within(jobs::Prepared(job), REPLAY_DEADLINE)
     }
 
     /// Records what the platform answered to a send. Returns at once; until somebody asks for the ticket, others gather with it for up to 10 ms.
@@ -314,7 +317,11 @@ impl Gate {
     }
 
     fn submit(&self, job: impl recorder::Job + 'static) -> Result<Ticket> {
-        self.running()?.recorder.submit(Box::new(job), TICKET_DEADLINE)
+        self.submit_within(job, TICKET_DEADLINE)
+    }
+
+    fn submit_within(&self, job: impl recorder::Job + 'static, within: Duration) -> Result<Ticket> {
+        self.running()?.recorder.submit(Box::new(job), within)
     }
 
     /// How a ticket stands.

@@ -247,7 +247,7 @@ impl Recorder {
     pub fn poll(&self, ticket: Ticket) -> Result<Outcome> {
         let outcome = self.shared.poll(&lock(&self.shared.outcomes), ticket);
         if outcome == Ok(Outcome::Pending) {
-            self.shared.hurry();
+            self.shared.hurry(ticket);
         }
         outcome
     }
@@ -258,7 +258,7 @@ impl Recorder {
     /// As [`Recorder::poll`]; `Timeout` when the time is over first.
     pub fn wait(&self, ticket: Ticket, within: Duration) -> Result<Outcome> {
         let until = Instant::now() + within;
-        self.shared.hurry();
+        self.shared.hurry(ticket);
         let mut outcomes = lock(&self.shared.outcomes);
         loop {
             match self.shared.poll(&outcomes, ticket)? {
@@ -329,11 +329,13 @@ impl Shared {
         }
     }
 
-    /// Somebody asks for what was submitted.
-    fn hurry(&self) {
+    /// Somebody asks for a ticket: what waits with it gathers no longer.
+    fn hurry(&self, ticket: Ticket) {
         let mut queue = lock(&self.queue);
-        queue.is_awaited |= !queue.jobs.is_empty();
-        self.wake(queue);
+        if queue.jobs.front().is_some_and(|first| first.ticket <= ticket) {
+            queue.is_awaited = true;
+            self.wake(queue);
+        }
     }
 
     fn issue(&self, deadline: Instant) -> Result<Ticket> {

@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use heed::types::Bytes;
@@ -32,6 +33,10 @@ const AHEAD: u64 = 4 << 20;
 /// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
 const ROOM_MIN: u64 = 1 << 20;
 const NOT_SYNCED: &str = "an earlier commit could not be synced; check the disk, then restart the gateway";
+/// What the folder begins with in which a new store is made.
+const MADE_IN: &str = "csw.new.";
+/// How long another process may take to make it.
+const MADE_WITHIN: Duration = Duration::from_secs(10);
 const FORMAT_KEY: &[u8] = b"format";
 /// The table of hints that every transaction goes through.
 const HINTS_KEY: &[u8] = b"hints";
@@ -396,9 +401,12 @@ fn environment() -> heed::EnvOpenOptions<WithTls> {
 /// Makes the file of a new store, in a folder beside its place, and moves it there once it is whole: a loss of power leaves a store or none.
 /// Of several processes that would make it, the first one does.
 fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
-    let (file, folder) = (path.join("data.mdb"), path.join("csw.new"));
-    let is_missing =
-        || fs::metadata(&file).map_or_else(|cause| cause.kind() == io::ErrorKind::NotFound, |file| file.len() == 0);
+    let file = path.join("data.mdb");
+    // A link is somebody's own doing: it may lead to a disk that is not there yet.
+    let is_missing = || match fs::symlink_metadata(&file) {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(cause) => cause.kind() == io::ErrorKind::NotFound,
+    };
     if !is_missing() {
         return Ok(());
     }
@@ -406,16 +414,21 @@ fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
     if !is_missing() {
         return Ok(());
     }
-    // What is left of an attempt that was cut short.
-    let _ = fs::remove_dir_all(&folder);
+    // What is left of attempts that were cut short, as far as it is ours.
+    for left in fs::read_dir(path).into_iter().flatten().flatten() {
+        if left.file_name().as_encoded_bytes().starts_with(MADE_IN.as_bytes()) {
+            let _ = fs::remove_dir_all(left.path());
+        }
+    }
+    let folder = path.join(format!("{MADE_IN}{}", std::process::id()));
     let made = fs::DirBuilder::new().mode(0o700).create(&folder).and_then(|()| prepare_files(&folder));
     let made = made.map_err(heed::Error::from).and_then(|()| make_tables(&folder));
-    let placed = made.and_then(|()| {
-        fs::rename(folder.join("data.mdb"), &file)?;
-        let _ = fs::remove_dir_all(&folder);
-        Ok(File::open(path)?.sync_all()?)
-    });
-    placed.map_err(|cause| open_error(path, &cause))
+    let placed = made.and_then(|()| Ok(fs::rename(folder.join("data.mdb"), &file)?));
+    let _ = fs::remove_dir_all(&folder);
+    // The names, too: that of the folder may be as new.
+    let synced = placed.and_then(|()| Ok(File::open(path)?.sync_all()?));
+    let _ = path.parent().map(|parent| File::open(parent).and_then(|parent| parent.sync_all()));
+    synced.map_err(|cause| open_error(path, &cause))
 }
 
 /// Makes the tables of a new store, and waits until they are on the disk.
@@ -464,7 +477,7 @@ fn check_format(meta: &Database<Bytes, Bytes>, txn: &RoTxn<'_>) -> heed::Result<
 }
 
 fn not_ours() -> Error {
-    Error::new(Code::Format, "data.mdb holds tables of another program; it was left as it is, name another folder")
+    Error::new(Code::Format, "data.mdb holds no tables of csw; it was left as it is, name another folder")
 }
 
 /// Makes the two files of an environment where they are not there yet.
@@ -497,37 +510,39 @@ struct Making<'l>(&'l ProcessLock);
 impl ProcessLock {
     /// Waits for the others that make the store.
     fn makes(&self) -> io::Result<Making<'_>> {
-        lock_byte(&self.0, libc::F_OFD_SETLKW, libc::F_WRLCK, MAKER, 1).map(|()| Making(self))
+        let until = Instant::now() + MADE_WITHIN;
+        loop {
+            match lock_byte(&self.0, libc::F_WRLCK, MAKER, 1) {
+                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                taken => return taken.map(|()| Making(self)),
+            }
+        }
     }
 }
 
 impl Drop for Making<'_> {
     fn drop(&mut self) {
-        let _ = lock_byte(&self.0.0, libc::F_OFD_SETLK, libc::F_UNLCK, MAKER, 1);
+        let _ = lock_byte(&self.0.0, libc::F_UNLCK, MAKER, 1);
     }
 }
 
 impl Drop for ProcessLock {
     fn drop(&mut self) {
-        let _ = lock_byte(&self.0, libc::F_OFD_SETLK, libc::F_UNLCK, 0, 0);
+        let _ = lock_byte(&self.0, libc::F_UNLCK, 0, 0);
     }
 }
 
-/// Takes or gives back so many bytes of a file, all of them from there on where it is none.
-fn lock_byte(
-    file: &File,
-    how: libc::c_int,
-    what: libc::c_int,
-    from: libc::off_t,
-    count: libc::off_t,
-) -> io::Result<()> {
+/// Takes or gives back so many bytes of a file, all of them from there on where it is none. It does not wait.
+fn lock_byte(file: &File, what: libc::c_int, from: libc::off_t, count: libc::off_t) -> io::Result<()> {
     // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
     let done = unsafe {
         let mut range: libc::flock = std::mem::zeroed();
         range.l_type = what as libc::c_short;
         range.l_whence = libc::SEEK_SET as libc::c_short;
         (range.l_start, range.l_len) = (from, count);
-        libc::fcntl(file.as_raw_fd(), how, &raw mut range)
+        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range)
     };
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -560,7 +575,7 @@ fn lock_process(path: &Path) -> Result<ProcessLock> {
     let file = opened.map_err(|cause| unusable(path, "csw.lock cannot be opened", &cause))?;
     // SAFETY: takes no pointer.
     let process = libc::off_t::from(unsafe { libc::getpid() });
-    if lock_byte(&file, libc::F_OFD_SETLK, libc::F_WRLCK, process, 1).is_ok() {
+    if lock_byte(&file, libc::F_WRLCK, process, 1).is_ok() {
         return Ok(ProcessLock(file));
     }
     Err(Error::new(
@@ -585,6 +600,7 @@ fn remedy(cause: &io::Error) -> &'static str {
         Some(libc::EMFILE | libc::ENFILE) => "; raise the limit of open files",
         Some(libc::ENOSPC | libc::EDQUOT) => "; free some space",
         Some(libc::EIO) => "; check the disk, then restart the gateway",
+        Some(libc::EAGAIN) => "; another process has been making the store for a while: look whether it hangs",
         _ => "",
     }
 }

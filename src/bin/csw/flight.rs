@@ -4,21 +4,20 @@ use std::collections::VecDeque;
 
 use csw::error::{Code, Error, Result};
 use csw::gate::recorder::{Outcome, Report, Ticket};
-use csw::gate::{Gate, TICKET_DEADLINE};
-
-/// How many there are at once: enough that the recorder always finds a whole group, few enough that their outcomes are remembered.
-const AT_ONCE: usize = 32_768;
+use csw::gate::{Gate, REPLAY_DEADLINE};
 
 /// Tickets in flight, the oldest first; with each of them, what it is about.
 pub struct Flight<'g, T> {
     gate: &'g Gate,
     tickets: VecDeque<(Ticket, T)>,
+    at_once: usize,
 }
 
 impl<'g, T> Flight<'g, T> {
-    /// Nothing in flight.
-    pub fn new(gate: &'g Gate) -> Self {
-        Flight { gate, tickets: VecDeque::with_capacity(AT_ONCE) }
+    /// Nothing in flight. There may be so many at once: enough that the recorder always finds a whole group, few enough that their outcomes are
+    /// remembered.
+    pub fn new(gate: &'g Gate, at_once: usize) -> Self {
+        Flight { gate, tickets: VecDeque::with_capacity(at_once), at_once }
     }
 
     /// Submits, waiting while the recorder is busy. `landed` is told of older ones as they are decided; what it returns ends all.
@@ -34,14 +33,14 @@ impl<'g, T> Flight<'g, T> {
         let ticket = loop {
             match submit() {
                 Err(error) if error.code() == Code::Busy && self.tickets.is_empty() => {
-                    self.gate.flush(TICKET_DEADLINE)?
+                    self.gate.flush(REPLAY_DEADLINE)?
                 }
                 Err(error) if error.code() == Code::Busy => self.land(&mut landed)?,
                 other => break other?,
             }
         };
         self.tickets.push_back((ticket, about));
-        if self.tickets.len() < AT_ONCE { Ok(()) } else { self.land(&mut landed) }
+        if self.tickets.len() < self.at_once { Ok(()) } else { self.land(&mut landed) }
     }
 
     /// Waits until all of them are decided.
@@ -66,7 +65,8 @@ impl<'g, T> Flight<'g, T> {
 /// # Errors
 /// Why it was not recorded.
 pub fn decided(gate: &Gate, ticket: Ticket) -> Result<Report> {
-    match gate.wait(ticket, TICKET_DEADLINE)? {
+    // Its own deadline may end it sooner.
+    match gate.wait(ticket, REPLAY_DEADLINE)? {
         Outcome::Done(report) => Ok(report),
         Outcome::Failed(error) => Err(error),
         Outcome::Pending => Err(Error::new(Code::Internal, "waiting ended, and nothing was decided")),

@@ -16,6 +16,9 @@ use crate::flight::Flight;
 use crate::input::{self, Work};
 use crate::output::Facts;
 
+/// As many as a slow disk records before their tickets run out.
+const AT_ONCE: usize = 8192;
+
 /// Record customers' last acts from a CSV file.
 ///
 /// Its columns are business, customer and last_act, by the names in its first line. `last_act` is an RFC 3339 time, a date (its midnight in `timezone`), or Unix seconds or milliseconds. Rows that cannot be read are named and
@@ -45,7 +48,7 @@ impl Import {
         let columns = Columns::of(rows.headers().map_err(|cause| unreadable(&cause))?);
         let columns = columns.map_err(|cause| unreadable(&cause))?;
         let mut taken = 0_u64;
-        let mut flight = Flight::new(&gate);
+        let mut flight = Flight::new(&gate, AT_ONCE);
         // The first that fails ends the import, and what it says is true of the rows after it.
         let landed = |(), report: Result<_>| report.map(drop);
         for row in rows.records() {

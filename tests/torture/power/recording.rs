@@ -32,9 +32,9 @@ pub struct Place {
     folder: tempfile::TempDir,
 }
 
-/// The file whose fate is followed, below the recorded folder, and the name it is made under.
+/// The file whose fate is followed, below the recorded folder; it is made in another one, the end of whose name is a process's id.
 const STORE: &str = "store/data.mdb";
-const MADE: &str = "store/csw.new/data.mdb";
+const MADE_IN: &str = "store/csw.new.";
 /// The file to which the process says what it submits and what was acknowledged.
 pub const SAID: &str = "said";
 
@@ -106,16 +106,21 @@ fn steps(log: &[u8]) -> Vec<Step> {
             open.insert(fd, (text(), at as libc::c_int & libc::O_DSYNC != 0));
             continue;
         }
-        let (name, is_synced) = open.get(&fd).cloned().unwrap_or_else(|| (text(), false));
+        let (mut name, is_synced) = open.get(&fd).cloned().unwrap_or_else(|| (text(), false));
+        if what != b'R' && name.starts_with(MADE_IN) && name.ends_with("/data.mdb") {
+            name = STORE.to_owned();
+        }
         match (what, name.as_str()) {
             (b'C', _) => drop(open.remove(&fd)),
-            (b'W', STORE | MADE) => steps.push(Step::Write { at: at as usize, bytes: bytes.to_vec(), is_synced }),
-            (b'G', STORE | MADE) => steps.push(Step::Grow(at as usize)),
-            (b'T', STORE | MADE) => steps.push(Step::Cut(at as usize)),
-            (b'S', STORE | MADE) => steps.push(Step::Sync),
+            (b'W', STORE) => steps.push(Step::Write { at: at as usize, bytes: bytes.to_vec(), is_synced }),
+            (b'G', STORE) => steps.push(Step::Grow(at as usize)),
+            (b'T', STORE) => steps.push(Step::Cut(at as usize)),
+            (b'S', STORE) => steps.push(Step::Sync),
             (b'S', "store") => steps.push(Step::FolderSync),
             (b'W', SAID) => steps.extend(text().lines().map(said)),
-            (b'R', names) if names == format!("{MADE}\n{STORE}") => steps.push(Step::Named),
+            (b'R', names) if names.starts_with(MADE_IN) && names.ends_with(&format!("/data.mdb\n{STORE}")) => {
+                steps.push(Step::Named)
+            }
             (b'R' | b'U', names) => assert!(!names.contains(STORE), "the store's file was renamed or removed: {names}"),
             _ => {}
         }
