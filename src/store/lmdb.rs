@@ -5,11 +5,10 @@ use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use heed::types::Bytes;
@@ -19,6 +18,7 @@ use once_cell::unsync::OnceCell;
 use crate::error::{Code, Error, Result};
 use crate::rules::contact::Hint;
 use crate::store::codec::{self, FORMAT};
+use crate::store::folder::{self, ProcessLock};
 use crate::store::hints::{Hints, Mark, Name};
 use crate::store::{Read, Store, Table, Usage, Visit, Write};
 
@@ -27,7 +27,7 @@ const MAP_SIZE: usize = 64 << 30;
 /// Threads that may read at once, over all processes.
 const READERS: u32 = 1024;
 /// What a table of so many readers takes, one line of the processor's cache each, and its head.
-const LOCK_SIZE: libc::off_t = 64 * (READERS as libc::off_t + 8);
+const LOCK_SIZE: u64 = 64 * (READERS as u64 + 8);
 /// How much longer than its last page says the file is kept, by half of this at least.
 const AHEAD: u64 = 4 << 20;
 /// With less than this a disk counts as full: a commit writes its pages in one go of up to so many bytes.
@@ -35,8 +35,6 @@ const ROOM_MIN: u64 = 1 << 20;
 const NOT_SYNCED: &str = "an earlier commit could not be synced; check the disk, then restart the gateway";
 /// What the folder begins with in which a new store is made.
 const MADE_IN: &str = "csw.new.";
-/// How long another process may take to make it.
-const MADE_WITHIN: Duration = Duration::from_secs(10);
 const FORMAT_KEY: &[u8] = b"format";
 /// The table of hints that every transaction goes through.
 const HINTS_KEY: &[u8] = b"hints";
@@ -68,10 +66,11 @@ impl LmdbStore {
             .recursive(true)
             .mode(0o700)
             .create(path)
-            .map_err(|cause| unusable(path, "its folder cannot be made", &cause))?;
-        let lock = lock_process(path)?;
+            .map_err(|cause| folder::unusable(path, "its folder cannot be made", &cause))?;
+        let lock = ProcessLock::take(path)?;
         make(path, &lock)?;
-        prepare_files(path).map_err(|cause| unusable(path, "its files cannot be used", &cause))?;
+        folder::prepare_files(path, LOCK_SIZE)
+            .map_err(|cause| folder::unusable(path, "its files cannot be used", &cause))?;
         let mut options = environment();
         if relaxed {
             // SAFETY: without the last sync of the meta page a loss of power takes back whole transactions, never parts.
@@ -106,7 +105,7 @@ impl LmdbStore {
         let size = gib.checked_mul(1 << 30).filter(|size| *size > now).ok_or_else(|| {
             Error::invalid(format!("store {}: it has room for {} GiB now; name more", path.display(), now >> 30))
         })?;
-        let _lock = lock_process(path)?;
+        let _lock = ProcessLock::take(path)?;
         // SAFETY: as in `open`; that no other process has the store open is asked of the operator.
         let env = unsafe { environment().map_size(size).open(path) }.map_err(|cause| open_error(path, &cause))?;
         // A map's size is kept once something was committed under it.
@@ -140,7 +139,7 @@ impl LmdbStore {
             if is_as_it_should_be {
                 return Ok((txn, mapped));
             }
-            let room = room(&self.path).filter(|_| may_make);
+            let room = folder::room(&self.path).filter(|_| may_make);
             let made = room.and_then(|room| Hints::make(&self.path, contacts, room).ok()).map(Arc::new);
             self.may_make_hints.store(made.is_some(), Ordering::Release);
             let renamed = match (&made, mapped) {
@@ -185,7 +184,7 @@ impl LmdbStore {
         let heed::Error::Io(io) = cause else { return false };
         match io.raw_os_error() {
             Some(libc::ENOSPC) => true,
-            Some(libc::EIO) => room(&self.path).is_some_and(|bytes| bytes < ROOM_MIN),
+            Some(libc::EIO) => folder::room(&self.path).is_some_and(|bytes| bytes < ROOM_MIN),
             _ => false,
         }
     }
@@ -202,7 +201,7 @@ impl LmdbStore {
             // What LMDB says of all that follows a commit that failed in its last step.
             heed::Error::Mdb(MdbError::Panic) => NOT_SYNCED.to_owned(),
             cause if self.is_out_of_room(cause) => "the disk is full; free some space".to_owned(),
-            heed::Error::Io(io) => format!("{io}{}", remedy(io)),
+            heed::Error::Io(io) => format!("{io}{}", folder::remedy(io)),
             other => other.to_string(),
         };
         Error::new(Code::Store, format!("store {}: {advice}", self.path.display()))
@@ -236,7 +235,7 @@ impl Store for LmdbStore {
     fn usage(&self) -> Result<Option<Usage>> {
         let info = self.env.info();
         let used = (info.last_page_number as u64 + 1) * u64::from(self.env.stat().page_size);
-        let free_on_disk = room(&self.path).unwrap_or_default();
+        let free_on_disk = folder::room(&self.path).unwrap_or_default();
         Ok(Some(Usage { used, limit: info.map_size as u64, free_on_disk }))
     }
 
@@ -410,7 +409,7 @@ fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
     if !is_missing() {
         return Ok(());
     }
-    let _alone = lock.makes().map_err(|cause| unusable(path, "csw.lock cannot be used", &cause))?;
+    let _alone = lock.makes().map_err(|cause| folder::unusable(path, "csw.lock cannot be used", &cause))?;
     if !is_missing() {
         return Ok(());
     }
@@ -420,11 +419,12 @@ fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
             let _ = fs::remove_dir_all(left.path());
         }
     }
-    let folder = path.join(format!("{MADE_IN}{}", std::process::id()));
-    let made = fs::DirBuilder::new().mode(0o700).create(&folder).and_then(|()| prepare_files(&folder));
-    let made = made.map_err(heed::Error::from).and_then(|()| make_tables(&folder));
-    let placed = made.and_then(|()| Ok(fs::rename(folder.join("data.mdb"), &file)?));
-    let _ = fs::remove_dir_all(&folder);
+    let beside = path.join(format!("{MADE_IN}{}", std::process::id()));
+    let made =
+        fs::DirBuilder::new().mode(0o700).create(&beside).and_then(|()| folder::prepare_files(&beside, LOCK_SIZE));
+    let made = made.map_err(heed::Error::from).and_then(|()| make_tables(&beside));
+    let placed = made.and_then(|()| Ok(fs::rename(beside.join("data.mdb"), &file)?));
+    let _ = fs::remove_dir_all(&beside);
     // The names, too: that of the folder may be as new.
     let synced = placed.and_then(|()| Ok(File::open(path)?.sync_all()?));
     let _ = path.parent().map(|parent| File::open(parent).and_then(|parent| parent.sync_all()));
@@ -480,131 +480,6 @@ fn not_ours() -> Error {
     Error::new(Code::Format, "data.mdb holds no tables of csw; it was left as it is, name another folder")
 }
 
-/// Makes the two files of an environment where they are not there yet.
-fn prepare_files(folder: &Path) -> io::Result<()> {
-    let (data, lock) = (folder.join("data.mdb"), folder.join("lock.mdb"));
-    prepare(&data).and_then(|()| prepare(&lock)).and_then(|()| reserve(&lock))
-}
-
-/// Makes a file that is not there yet, so that the folder's group may share it.
-fn prepare(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
-        // Whatever the umask was: the folder decides who reaches the file.
-        Ok(file) => file.set_permissions(fs::Permissions::from_mode(0o660)),
-        Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
-            OpenOptions::new().read(true).write(true).open(path).map(drop)
-        }
-        Err(cause) => Err(cause),
-    }
-}
-
-/// A byte of `csw.lock`, given back when dropped. Closing the file would not do: a child of a fork may hold it open, too.
-struct ProcessLock(File);
-
-/// The byte of whoever makes the store: no process has the id 0.
-const MAKER: libc::off_t = 0;
-
-/// That nobody else makes the store meanwhile.
-struct Making<'l>(&'l ProcessLock);
-
-impl ProcessLock {
-    /// Waits for the others that make the store.
-    fn makes(&self) -> io::Result<Making<'_>> {
-        let until = Instant::now() + MADE_WITHIN;
-        loop {
-            match lock_byte(&self.0, libc::F_WRLCK, MAKER, 1) {
-                Err(cause) if cause.kind() == io::ErrorKind::WouldBlock && Instant::now() < until => {
-                    std::thread::sleep(Duration::from_millis(5));
-                }
-                taken => return taken.map(|()| Making(self)),
-            }
-        }
-    }
-}
-
-impl Drop for Making<'_> {
-    fn drop(&mut self) {
-        let _ = lock_byte(&self.0.0, libc::F_UNLCK, MAKER, 1);
-    }
-}
-
-impl Drop for ProcessLock {
-    fn drop(&mut self) {
-        let _ = lock_byte(&self.0, libc::F_UNLCK, 0, 0);
-    }
-}
-
-/// Takes or gives back so many bytes of a file, all of them from there on where it is none. It does not wait.
-fn lock_byte(file: &File, what: libc::c_int, from: libc::off_t, count: libc::off_t) -> io::Result<()> {
-    // SAFETY: a zeroed flock is a valid one; its pointer is only used during the call.
-    let done = unsafe {
-        let mut range: libc::flock = std::mem::zeroed();
-        range.l_type = what as libc::c_short;
-        range.l_whence = libc::SEEK_SET as libc::c_short;
-        (range.l_start, range.l_len) = (from, count);
-        libc::fcntl(file.as_raw_fd(), libc::F_OFD_SETLK, &raw mut range)
-    };
-    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
-}
-
-/// How many bytes the file system of a folder has left.
-fn room(folder: &Path) -> Option<u64> {
-    let folder = std::ffi::CString::new(folder.as_os_str().as_encoded_bytes()).ok()?;
-    // SAFETY: a zeroed statvfs is a valid one, which the call fills; both pointers live through it.
-    unsafe {
-        let mut found: libc::statvfs = std::mem::zeroed();
-        (libc::statvfs(folder.as_ptr(), &raw mut found) == 0).then(|| found.f_bavail * found.f_frsize)
-    }
-}
-
-/// Gives the table of readers its place on the disk. LMDB maps it sparse, and touching a page that the disk has no room for ends the process.
-fn reserve(lock: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).open(lock)?;
-    // SAFETY: takes no pointer.
-    match unsafe { libc::posix_fallocate(file.as_raw_fd(), 0, LOCK_SIZE) } {
-        0 => Ok(()),
-        code => Err(io::Error::from_raw_os_error(code)),
-    }
-}
-
-/// Takes this process's byte of `csw.lock`. LMDB must not be opened twice in one process; a second copy of the library in it (or a process with
-/// the same id in another container) finds the byte taken.
-fn lock_process(path: &Path) -> Result<ProcessLock> {
-    let lock_path = path.join("csw.lock");
-    let opened = prepare(&lock_path).and_then(|_| OpenOptions::new().read(true).write(true).open(&lock_path));
-    let file = opened.map_err(|cause| unusable(path, "csw.lock cannot be opened", &cause))?;
-    // SAFETY: takes no pointer.
-    let process = libc::off_t::from(unsafe { libc::getpid() });
-    if lock_byte(&file, libc::F_WRLCK, process, 1).is_ok() {
-        return Ok(ProcessLock(file));
-    }
-    Err(Error::new(
-        Code::Store,
-        format!(
-            "store {}: this process has it open already through another copy of csw (or a process with the same id in another container has); \
-             load csw once per process",
-            path.display()
-        ),
-    ))
-}
-
-fn unusable(path: &Path, what: &str, cause: &io::Error) -> Error {
-    Error::new(Code::Store, format!("store {}: {what}: {cause}{}", path.display(), remedy(cause)))
-}
-
-/// What a fault of the system asks of the operator.
-fn remedy(cause: &io::Error) -> &'static str {
-    match cause.raw_os_error() {
-        Some(libc::EACCES | libc::EPERM) => "; give the folder and its files to the gateway's user or group",
-        Some(libc::EROFS) => "; name a folder that can be written",
-        Some(libc::EMFILE | libc::ENFILE) => "; raise the limit of open files",
-        Some(libc::ENOSPC | libc::EDQUOT) => "; free some space",
-        Some(libc::EIO) => "; check the disk, then restart the gateway",
-        Some(libc::EAGAIN) => "; another process has been making the store for a while: look whether it hangs",
-        _ => "",
-    }
-}
-
 fn open_error(path: &Path, cause: &heed::Error) -> Error {
     let (code, advice) = match cause {
         heed::Error::Mdb(MdbError::Invalid | MdbError::VersionMismatch) => {
@@ -613,7 +488,7 @@ fn open_error(path: &Path, cause: &heed::Error) -> Error {
         heed::Error::Mdb(MdbError::Corrupted | MdbError::PageNotFound) => {
             (Code::Format, "data.mdb is damaged; it was left as it is, restore it from a copy".to_owned())
         }
-        heed::Error::Io(io) => (Code::Store, format!("{io}{}", remedy(io))),
+        heed::Error::Io(io) => (Code::Store, format!("{io}{}", folder::remedy(io))),
         other => (Code::Store, other.to_string()),
     };
     Error::new(code, format!("store {}: {advice}", path.display()))

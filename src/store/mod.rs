@@ -9,6 +9,7 @@
 //! - Keys are ordered as bytes; a scan goes upwards.
 
 pub mod codec;
+mod folder;
 mod hints;
 pub mod lmdb;
 pub mod memory;
