@@ -12,14 +12,21 @@ use crate::error::{Code, Error, Result};
 /// How long another process may take to make the store.
 const MADE_WITHIN: Duration = Duration::from_secs(10);
 
-/// Makes the two files of an environment where they are not there yet.
-/// `lock_size` is the room of the table of readers.
+/// Makes the two files of an environment where they are not there yet. `lock_size` is the room of the table of readers.
 ///
 /// # Errors
 /// What the system says.
 pub fn prepare_files(folder: &Path, lock_size: u64) -> io::Result<()> {
-    let (data, lock) = (folder.join("data.mdb"), folder.join("lock.mdb"));
-    prepare(&data).and_then(|()| prepare(&lock)).and_then(|()| reserve(&lock, lock_size))
+    prepare(&folder.join("data.mdb")).and_then(|()| prepare_lock(folder, lock_size))
+}
+
+/// Makes the second of them alone.
+///
+/// # Errors
+/// What the system says.
+pub fn prepare_lock(folder: &Path, lock_size: u64) -> io::Result<()> {
+    let lock = folder.join("lock.mdb");
+    prepare(&lock).and_then(|()| reserve(&lock, lock_size))
 }
 
 /// Makes a file that is not there yet, so that the folder's group may share it.

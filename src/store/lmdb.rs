@@ -423,7 +423,11 @@ fn make(path: &Path, lock: &ProcessLock) -> Result<()> {
     let made =
         fs::DirBuilder::new().mode(0o700).create(&beside).and_then(|()| folder::prepare_files(&beside, LOCK_SIZE));
     let made = made.map_err(heed::Error::from).and_then(|()| make_tables(&beside));
-    let placed = made.and_then(|()| Ok(fs::rename(beside.join("data.mdb"), &file)?));
+    let placed = made.and_then(|()| {
+        // Before the store shows itself: whoever found it, root perhaps, would make what is missing, and keep its owner out.
+        folder::prepare_lock(path, LOCK_SIZE)?;
+        Ok(fs::rename(beside.join("data.mdb"), &file)?)
+    });
     let _ = fs::remove_dir_all(&beside);
     // The names, too: that of the folder may be as new.
     let synced = placed.and_then(|()| Ok(File::open(path)?.sync_all()?));
