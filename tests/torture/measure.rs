@@ -65,8 +65,7 @@ pub struct Slack {
 /// What is compared, and by how much it may grow.
 type Column = (&'static str, fn(&Held) -> u64, u64);
 
-/// Compares the second and the last tenth of what a process held, and shows the least of each, since what is taken for a moment is not held; says what
-/// has grown.
+/// Compares the second and the last tenth of what a process held, and shows the mean of each; says what has grown.
 pub fn grown(what: &str, samples: &[Held], slack: &Slack) -> Vec<String> {
     let length = samples.len() / 10;
     assert!(length > 0, "{what}: {} samples", samples.len());
@@ -77,14 +76,19 @@ pub fn grown(what: &str, samples: &[Held], slack: &Slack) -> Vec<String> {
     ];
     let mut wrong = Vec::new();
     for (name, column, slack) in columns {
-        let least = |part: &[Held]| part.iter().map(column).min().unwrap_or_default();
-        let tenths: Vec<_> = samples.chunks(length).take(10).map(least).collect();
-        let figures: Vec<_> = tenths.iter().map(u64::to_string).collect();
-        let most = samples.iter().map(column).max().unwrap_or_default();
-        let (count, figures) = (samples.len(), figures.join(" "));
-        let line = format!("{what}: {name} at most {most}, of {count} samples the least of each tenth {figures}");
+        let mean = |part: &[Held]| part.iter().map(column).sum::<u64>() as f64 / part.len() as f64;
+        let tenths: Vec<_> = samples.chunks(length).take(10).map(mean).collect();
+        let figures: Vec<_> = tenths.iter().map(|mean| format!("{mean:.1}")).collect();
+        let (least, most) = (samples.iter().map(column).min(), samples.iter().map(column).max());
+        let line = format!(
+            "{what}: {name} least {} most {}, of {} samples the means of each tenth {}",
+            least.unwrap_or_default(),
+            most.unwrap_or_default(),
+            samples.len(),
+            figures.join(" ")
+        );
         say(&line);
-        if tenths[9] > tenths[1] + slack {
+        if tenths[9] > tenths[1] + slack as f64 {
             wrong.push(line);
         }
     }
