@@ -418,6 +418,29 @@ fn a_hint_is_what_the_last_commit_left_of_a_contact() {
 }
 
 #[test]
+fn a_message_is_looked_for_among_those_of_its_contact_and_no_further_than_needed() {
+    let folder = folder();
+    let gate = gate_in(folder.path(), "store = \"lmdb:.\"");
+    for (id, customer) in [("1", ANNA), ("2", ANNA), ("3", ANNA), ("4", BERT)] {
+        record(&gate, Stated { id: Some(id), customer, ..stated(EventKind::BusinessMessage, hours_ago(1)) });
+    }
+    drop(gate);
+    let store = open(folder.path());
+    let (business, anna) = (Business::parse(SHOP).unwrap(), Customer::parse(ANNA).unwrap());
+    let looked_at = |is_meant: &dyn Fn(usize) -> bool| {
+        let mut count = 0;
+        let mut is_meant = |_: &_| {
+            count += 1;
+            is_meant(count)
+        };
+        let is_found = read(&store, |snapshot| Records(snapshot).any_message(business, &anna, &mut is_meant));
+        (is_found, count)
+    };
+    assert_eq!(looked_at(&|_| false), (false, 3));
+    assert_eq!(looked_at(&|count| count == 2), (true, 2));
+}
+
+#[test]
 fn a_table_of_hints_that_cannot_grow_goes_on() {
     let folder = folder();
     let gate = gate_in(folder.path(), "store = \"lmdb:.\"");

@@ -181,8 +181,10 @@ impl Applying<'_, '_> {
         }
         if before.as_ref().and_then(|before| before.reported.conversation) != message.reported.conversation {
             message.reported_in_turn = self.records.next_message()?;
-            let others = self.records.read().messages(business, &found.customer)?;
-            message.starts_conversation = conversation::starts(&message, others.iter().map(|(_, other)| other));
+            let any = |is_meant: &mut dyn FnMut(&_) -> _| {
+                self.records.read().any_message(business, &found.customer, is_meant)
+            };
+            message.starts_conversation = conversation::starts(&message, any)?;
         }
         if before.as_ref() == Some(&message) {
             return Ok(Applied::REPEATED);

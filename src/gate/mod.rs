@@ -324,6 +324,16 @@ impl Gate {
         self.running()?.recorder.submit(Box::new(job), within)
     }
 
+    /// Lets one transaction take so many jobs, in place of 256: for a process that records much and ends soon, since the fewer transactions, the sooner
+    /// it is through, and the store keeps the memory of its largest one.
+    ///
+    /// # Errors
+    /// `Store`, `Format`, `Forked`.
+    pub fn group_up_to(&self, jobs: usize) -> Result<()> {
+        self.running()?.recorder.group_up_to(jobs);
+        Ok(())
+    }
+
     /// How a ticket stands.
     ///
     /// # Errors

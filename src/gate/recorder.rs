@@ -18,12 +18,10 @@ use crate::time::{Span, Timestamp};
 const QUEUE_JOBS: usize = 32_768;
 /// The same in bytes.
 const QUEUE_BYTES: usize = 64 << 20;
-/// What one transaction takes at most. The more is written at once, the fewer pages for each, and a crowd is through sooner; but the store keeps the
-/// memory of its largest transaction.
-const GROUP_JOBS: usize = 16_384;
-/// For how long what nobody asks for gathers before it is committed, and how much of it at most: a commit costs nearly as much for one as for many.
+/// What one transaction takes at most. The store keeps the memory of its largest transaction, and a host has better use for it.
+const GROUP_JOBS: usize = 256;
+/// For how long what nobody asks for gathers before it is committed, unless a whole group is there: a commit costs nearly as much for one as for many.
 const GATHER: Duration = Duration::from_millis(10);
-const GATHERED: usize = 1024;
 /// Outcomes that are remembered; older tickets read `expired`.
 const OUTCOMES: usize = 65_536;
 /// Parcels that are remembered with their tickets.
@@ -111,10 +109,11 @@ struct Waiting {
     job: Box<dyn Job>,
 }
 
-#[derive(Default)]
 struct Queue {
     jobs: VecDeque<Waiting>,
     bytes: usize,
+    /// What one transaction takes at most.
+    group: usize,
     stopping: bool,
     /// Somebody waits for one of them, or asked how it stands.
     is_awaited: bool,
@@ -130,9 +129,20 @@ enum Wanted {
 }
 
 impl Queue {
+    fn new() -> Self {
+        Queue {
+            jobs: VecDeque::new(),
+            bytes: 0,
+            group: GROUP_JOBS,
+            stopping: false,
+            is_awaited: false,
+            sleeps_for: None,
+        }
+    }
+
     /// Whether what waits is not to gather any longer.
     fn is_urgent(&self) -> bool {
-        self.is_awaited || self.stopping || self.jobs.len() >= GATHERED
+        self.is_awaited || self.stopping || self.jobs.len() >= self.group
     }
 }
 
@@ -206,7 +216,7 @@ impl Recorder {
     /// `Store` when the system gives no thread.
     pub fn start(store: Arc<dyn Store>, metrics: Arc<Metrics>, retention: Span) -> Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Mutex::default(),
+            queue: Mutex::new(Queue::new()),
             submitted: Condvar::new(),
             outcomes: Mutex::new(Outcomes { first: 1, ..Outcomes::default() }),
             decided: Condvar::new(),
@@ -238,6 +248,11 @@ impl Recorder {
         self.shared.metrics.queued(queue.jobs.len(), queue.bytes);
         self.shared.wake(queue);
         Ok(ticket)
+    }
+
+    /// Lets one transaction take so many jobs.
+    pub fn group_up_to(&self, jobs: usize) {
+        lock(&self.shared.queue).group = jobs.max(1);
     }
 
     /// How a ticket stands; looks at the clock, so that a deadline passes even when nothing happens.
@@ -433,7 +448,7 @@ impl Worker {
             let waited = self.shared.submitted.wait_timeout(queue, left);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let jobs = queue.jobs.len().min(GROUP_JOBS);
+        let jobs = queue.jobs.len().min(queue.group);
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
         // What is left of a crowd has waited for this group.
         (queue.sleeps_for, queue.is_awaited) = (None, !queue.jobs.is_empty());

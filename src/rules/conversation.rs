@@ -319,14 +319,21 @@ fn settle_payers(messages: &mut [&mut Message]) {
     }
 }
 
-/// Whether a message pays for the conversation that it reports: whether none of these was told of it before.
-pub fn starts<'m>(message: &Message, mut others: impl Iterator<Item = &'m Message>) -> bool {
-    let Some(conversation) = message.reported.conversation else { return false };
-    let was_before = |other: &Message| {
-        let is_same = other.reported.conversation == Some(conversation);
+/// Whether a message pays for the conversation that it reports: whether none of the contact's messages was told of it before. `any` says whether one of
+/// them is as it is asked for.
+///
+/// # Errors
+/// What `any` returns.
+pub fn starts<E>(
+    message: &Message,
+    any: impl FnOnce(&mut dyn FnMut(&Message) -> bool) -> Result<bool, E>,
+) -> Result<bool, E> {
+    let may_pay = message.reported.conversation.is_some() && message.is_accounted();
+    let mut was_before = |other: &Message| {
+        let is_same = other.reported.conversation == message.reported.conversation;
         is_same && other.is_accounted() && other.reported_in_turn < message.reported_in_turn
     };
-    message.is_accounted() && !others.any(was_before)
+    Ok(may_pay && !any(&mut was_before)?)
 }
 
 /// All conversations that a contact's messages opened, each until it ended or will end. Counts them anew, as [`recount`] does.

@@ -96,6 +96,24 @@ impl Records<'_> {
         Ok(messages)
     }
 
+    /// Whether one of the messages of the business to a contact is meant; looks at no more of them than it must.
+    ///
+    /// # Errors
+    /// `Store` or `Format` when they cannot be read.
+    pub fn any_message(
+        &self,
+        business: Business,
+        customer: &Customer,
+        is_meant: &mut dyn FnMut(&Message) -> bool,
+    ) -> Result<bool> {
+        let mut is_found = false;
+        self.visit_seen(business, customer, &mut |_, seen| {
+            is_found = matches!(seen.what, Seen::Message(message) if is_meant(&message));
+            !is_found
+        })?;
+        Ok(is_found)
+    }
+
     /// Everything that is known under message ids of a contact.
     ///
     /// # Errors
@@ -106,13 +124,25 @@ impl Records<'_> {
         customer: &Customer,
         each: &mut dyn FnMut(codec::IdHash, SeenId),
     ) -> Result<()> {
+        self.visit_seen(business, customer, &mut |id, seen| {
+            each(id, seen);
+            true
+        })
+    }
+
+    /// Everything that is known under message ids of a contact, for as long as `visit` asks for more.
+    fn visit_seen(
+        &self,
+        business: Business,
+        customer: &Customer,
+        visit: &mut dyn FnMut(codec::IdHash, SeenId) -> bool,
+    ) -> Result<()> {
         let prefix = codec::messages_prefix(business, customer);
         self.0.scan(Table::Messages, &prefix, &mut |key, value| {
             let Some(id) = key.strip_prefix(prefix.as_slice()).and_then(|id| id.try_into().ok()) else {
                 return Ok(false);
             };
-            each(id, codec::decode(Table::Messages, value)?);
-            Ok(true)
+            Ok(visit(id, codec::decode(Table::Messages, value)?))
         })
     }
 
