@@ -85,7 +85,8 @@ impl Applying<'_, '_> {
         let was_open = self.is_open(found, event.at);
         found.contact.act(rules, act, source, event.at);
         // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
-        if (opens || clicked) && Some(event.at) <= found.contact.last_sent {
+        let may_change = clicked || opens && !conversation::was_open_anyway(&self.policy.rules, &before, event.at);
+        if may_change && Some(event.at) <= found.contact.last_sent {
             self.recount(business, found, None)?;
         }
         if found.contact != before {

@@ -213,6 +213,14 @@ pub fn slips_in(rules: &Rules, contact: &Contact, message: &Message) -> bool {
     is_untold && is_after_all_else && are_certain && placement.effect != Effect::Opens
 }
 
+/// Whether an act at this moment, which opens a window and is heard of after a later send, changes nothing for that one nor for those before it: by the
+/// act that was known they all were in a window.
+pub fn was_open_anyway(rules: &Rules, contact: &Contact, at: Timestamp) -> bool {
+    let (Some(last_act), Some(last_sent)) = (contact.last_act, contact.last_sent) else { return false };
+    let lasts = rules.at(at).window.min(rules.at(last_sent).window);
+    last_act <= at && last_sent < last_act + lasts && !contact.is_refused()
+}
+
 /// Keeps no conversation any more that is over at a moment.
 fn end(contact: &mut Contact, at: Timestamp) {
     let over = contact.conversations.extract_if(.., |open| open.expires_at <= at);
