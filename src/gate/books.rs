@@ -1,12 +1,11 @@
 //! The books of a contact: its messages placed, charged and posted, and counted anew where something was learnt late.
 
-use std::collections::BTreeMap;
-
 use crate::error::Result;
 use crate::gate::apply::Applying;
 use crate::gate::rates;
 use crate::party::{Business, Customer};
 use crate::rules::charge::{self, Bill, Charged, Item};
+use crate::rules::contact::Contact;
 use crate::rules::conversation::{self, Effect, Placement};
 use crate::rules::event::{Category, Class, Sending};
 use crate::rules::ledger::{self, Line, LineKind, Posting};
@@ -37,19 +36,20 @@ impl Applying<'_, '_> {
     ) -> Result<Placement> {
         // Neither another send nor an act came after it: what is remembered in the contact decides.
         let is_next = Some(message.at) >= found.contact.last_sent && Some(message.at) >= found.contact.last_act;
+        // A status may come before the word of what was sent: nothing is accounted on it alone.
+        let is_unplaced = before.as_ref().is_none_or(|before| before.sending.is_none());
         match &before {
-            Some(before) if !self.moves_others(before, &message) => {
+            Some(before) if !self.moves_others(&found.contact, before, &message) => {
                 let anchor = self.policy.rules.at(message.ruled_at()).anchor;
                 if !message.counts() {
                     (message.placement, message.due_at) = (Placement::NONE, None);
-                } else if anchor == Anchor::Delivery && message.placement.effect == Effect::None {
+                } else if anchor == Anchor::Delivery && message.placement.effect != Effect::Opens {
                     message.due_at = message.delivered_at;
                 }
             }
             // What is delivered already may be what the conversation that it joins was waiting for.
-            None if is_next && message.delivered_at.is_none()
-                || !message.counts()
-                || conversation::slips_in(&self.policy.rules, &found.contact, &message) =>
+            _ if before.is_none() && (!message.counts() || is_next && message.delivered_at.is_none())
+                || is_unplaced && conversation::slips_in(&self.policy.rules, &found.contact, &message) =>
             {
                 if message.counts() {
                     conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
@@ -71,11 +71,12 @@ impl Applying<'_, '_> {
     }
 
     /// Whether a change of one message may change what others opened, joined or cost.
-    pub(super) fn moves_others(&self, before: &Message, after: &Message) -> bool {
+    pub(super) fn moves_others(&self, contact: &Contact, before: &Message, after: &Message) -> bool {
         let rules = self.policy.rules.at(after.ruled_at());
         let was_ruled_by = self.policy.rules.at(before.ruled_at());
         let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;
-        let was_placed = before.placement.effect != Effect::None || before.reported.free_entry_point;
+        let anchors = before.placement.effect != Effect::None && !conversation::runs_since_before(contact, after)
+            || before.reported.free_entry_point;
         // What fails without having opened or paid anything leaves no gap behind.
         let had_effect = before.placement.effect == Effect::Opens || before.starts_conversation;
         let leaves_a_gap = before.counts() && !after.counts() && (had_effect || before.reported.free_entry_point);
@@ -86,7 +87,7 @@ impl Applying<'_, '_> {
             || before.at != after.at
             || before.reported.free_entry_point != after.reported.free_entry_point
             || before.reported.expires_at != after.reported.expires_at && after.reported.free_entry_point
-            || first_delivery && (was_placed || was_ruled_by.set != rules.set)
+            || first_delivery && (anchors || was_ruled_by.set != rules.set)
     }
 
     /// Counts the contact's conversations anew, with one message put in its place, and posts every difference. Returns that message's placement.
@@ -96,34 +97,33 @@ impl Applying<'_, '_> {
         found: &mut Found,
         changed: Option<(IdHash, Message)>,
     ) -> Result<Placement> {
-        let (mut before, mut acts) = (BTreeMap::new(), Vec::new());
-        self.records.read().each_seen(business, &found.customer, &mut |id, seen| match seen.what {
-            Seen::Message(message) => drop(before.insert(id, *message)),
-            Seen::Act { at, opens: true, .. } => acts.push(at),
-            Seen::Act { .. } | Seen::Other => {}
-        })?;
+        let (mut messages, mut acts) = (Vec::new(), Vec::new());
         let changed_id = changed.as_ref().map(|(id, _)| *id);
-        let mut after = before.clone();
-        after.extend(changed);
-        if after.is_empty() {
+        self.records.read().each_seen(business, &found.customer, &mut |id, seen| match seen.what {
+            Seen::Message(message) if Some(id) != changed_id => messages.push((id, message)),
+            Seen::Act { at, opens: true, .. } => acts.push(at),
+            Seen::Message(_) | Seen::Act { .. } | Seen::Other => {}
+        })?;
+        messages.extend(changed.map(|(id, message)| (id, Box::new(message))));
+        if messages.is_empty() {
             return Ok(Placement::NONE);
         }
-        let mut messages: Vec<&mut Message> = after.values_mut().collect();
-        conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut messages);
+        let mut counted: Vec<&mut Message> = messages.iter_mut().map(|(_, message)| &mut **message).collect();
+        conversation::recount(&self.policy.rules, &mut found.contact, &acts, &mut counted);
         // Several that take units at once take them in the order of recording.
-        let mut after: Vec<_> = after.into_iter().collect();
-        after.sort_by_key(|(_, message)| message.sequence);
+        messages.sort_by_key(|(_, message)| message.sequence);
         let mut placement = Placement::NONE;
-        for (id, mut message) in after {
-            let old = before.get(&id);
+        for (id, mut message) in messages {
+            // Read once more: a customer may have so many that they are not held twice.
+            let old = self.message(business, &found.customer, id)?;
             if Some(id) == changed_id {
                 placement = message.placement;
-                if old.is_none_or(|old| old.sending.is_none()) {
+                if old.as_ref().is_none_or(|old| old.sending.is_none()) {
                     message.first = message.placement;
                 }
             }
-            if old != Some(&message) {
-                self.write_message(business, found, id, old, message)?;
+            if old.as_ref() != Some(&*message) {
+                self.write_message(business, found, id, old.as_ref(), *message)?;
             }
         }
         Ok(placement)

@@ -208,7 +208,10 @@ pub fn slips_in(rules: &Rules, contact: &Contact, message: &Message) -> bool {
     let is_after_all_else = contact.conversations_since.max(contact.last_act) <= Some(at);
     // Its end may have been another one then: whatever it was, the message lies before it.
     let was_open = |open: &Conversation| at < open.expires_at.min(open.opened_at + open.lasts);
-    let are_certain = contact.conversations.iter().all(|open| at < open.opened_at || was_open(open));
+    // What opened one at the same moment may come after it in the order of recording.
+    let is_apart = |open: &Conversation| open.opened_at != at;
+    let are_certain =
+        contact.conversations.iter().all(|open| is_apart(open) && (at < open.opened_at || was_open(open)));
     let placement = place(rules, contact, message.class(), message.category(), at);
     is_untold && is_after_all_else && are_certain && placement.effect != Effect::Opens
 }
@@ -219,6 +222,15 @@ pub fn was_open_anyway(rules: &Rules, contact: &Contact, at: Timestamp) -> bool 
     let (Some(last_act), Some(last_sent)) = (contact.last_act, contact.last_sent) else { return false };
     let lasts = rules.at(at).window.min(rules.at(last_sent).window);
     last_act <= at && last_sent < last_act + lasts && !contact.is_refused()
+}
+
+/// Whether the conversation that a message has joined runs from a delivery no later than the message's own, which changes nothing for others then.
+pub fn runs_since_before(contact: &Contact, message: &Message) -> bool {
+    let Placement { effect: Effect::Joins, category: Some(category) } = message.placement else { return false };
+    let joined = contact.conversations.iter().rev().find(|open| open.category == category);
+    joined.is_some_and(|open| {
+        open.covers(message.at) && open.delivered_at.is_some() && open.delivered_at <= message.delivered_at
+    })
 }
 
 /// Keeps no conversation any more that is over at a moment.
