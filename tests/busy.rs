@@ -1,6 +1,6 @@
 //! A customer with many messages: what is heard of them looks at few of those before, so that nobody else waits for it.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 mod support;
 
