@@ -10,13 +10,14 @@ use csw::gate::rates::Published;
 use csw::gate::report::{By, Row};
 use csw::money::{Amount, Currency};
 use csw::rules::decision::Cost;
-use csw::rules::event::Category;
+use csw::rules::event::{Category, EventKind};
 use csw::rules::market::Market;
 use csw::rules::rate::{NoAmount, Tier};
 use csw::time::Span;
+use csw::wire::record::Stated;
 use serde_json::json;
-use shop::{PAUL, RUI, Shop, amount, body, moment, total};
-use support::{ANNA, BRANCH, SHOP, status, with};
+use shop::{PAUL, RUI, Shop, amount, body, moment, settle, total};
+use support::{ANNA, BRANCH, SHOP, record, stated, status, with};
 
 #[test]
 fn a_card_holds_from_midnight_of_its_day_in_the_accounts_zone() {
@@ -265,4 +266,25 @@ fn volume_tiers_are_marginal_by_month_market_category_and_currency_over_all_numb
         sum += amount(expected);
         assert_eq!(total(&shop.gate).amount, sum, "{place}: {customer} {what} at {at}");
     }
+}
+
+#[test]
+fn a_message_that_failed_before_it_was_heard_what_it_was_takes_no_place_among_the_charged() {
+    let shop = Shop::open("rules = \"guide\"\ncurrency = \"EUR\"");
+    let tier = |from, rate| {
+        (Market::named("France").unwrap(), Category::Utility, Published::Tier(Tier { from, rate: amount(rate) }))
+    };
+    shop.import("EUR", "2026-01-01", vec![tier(1, "0.03"), tier(2, "0.02")]);
+    let at = moment("2026-09-01T12:00:00Z");
+    let of_paul = |word, at| with(status(word, "wamid.1", at), json!({"recipient_id": PAUL}));
+    // In a free entry point nothing is opened by it, whatever it is.
+    let clicked =
+        Stated { customer: PAUL, entry_point: true, ..stated(EventKind::CustomerMessage, at - Span::hours(23)) };
+    record(&shop.gate, clicked);
+    // The failure is the earlier of the two: with it the message's own time moves.
+    shop.status(of_paul("sent", at + Span::millis(1000)), at + Span::hours(1));
+    shop.status(of_paul("failed", at), at + Span::hours(1));
+    settle(&shop, &body(PAUL, "utility"), at, 200, json!({"messages": [{"id": "wamid.1"}]}));
+    let after = at + Span::hours(72);
+    assert_eq!(shop.decide(&body(PAUL, "utility"), after).cost.amount, Some(amount("0.03")));
 }

@@ -38,12 +38,13 @@ impl Applying<'_, '_> {
         let is_next = Some(message.at) >= found.contact.last_sent && Some(message.at) >= found.contact.last_act;
         // A status may come before the word of what was sent: nothing is accounted on it alone.
         let is_unplaced = before.as_ref().is_none_or(|before| before.sending.is_none());
+        if !message.counts() {
+            (message.placement, message.due_at) = (Placement::NONE, None);
+        }
         match &before {
             Some(before) if !self.moves_others(&found.contact, before, &message) => {
                 let anchor = self.policy.rules.at(message.ruled_at()).anchor;
-                if !message.counts() {
-                    (message.placement, message.due_at) = (Placement::NONE, None);
-                } else if anchor == Anchor::Delivery && message.placement.effect != Effect::Opens {
+                if message.counts() && anchor == Anchor::Delivery && message.placement.effect != Effect::Opens {
                     message.due_at = message.delivered_at;
                 }
             }
