@@ -25,7 +25,7 @@ const MESSAGES: u32 = 200;
 fn what_is_heard_of_a_busy_customer_looks_at_few_of_their_messages() {
     let sent = |id, at| stated_event(EventKind::BusinessMessage, Some(id), at);
     let delivered = |id, at| stated_event(EventKind::Delivered, Some(id), at);
-    let act = |at| stated_event(EventKind::CustomerMessage, None, at);
+    let act = |at| stated_event(EventKind::CustomerMessage, Some("act"), at);
     let (amid, after) = (second(50) + Span::millis(500), second(MESSAGES + 50));
     let rows: [(&str, &str, Vec<Event>, usize); 7] = [
         ("the next send", "guide", vec![sent("new", after)], 0),

@@ -85,7 +85,9 @@ impl Applying<'_, '_> {
         let was_open = self.is_open(found, event.at);
         found.contact.act(rules, act, source, event.at);
         // Heard of late, it may have been the click that an earlier send replied to, or the window that it was in.
-        let may_change = clicked || opens && !conversation::was_open_anyway(&self.policy.rules, &before, event.at);
+        // An act without an id is remembered by the contact and by the messages in its window alone.
+        let is_kept = event.id.is_some() && conversation::was_open_anyway(&self.policy.rules, &before, event.at);
+        let may_change = clicked || opens && !is_kept;
         if may_change && Some(event.at) <= found.contact.last_sent {
             self.recount(business, found, None)?;
         }

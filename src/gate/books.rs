@@ -36,22 +36,22 @@ impl Applying<'_, '_> {
     ) -> Result<Placement> {
         // Neither another send nor an act came after it: what is remembered in the contact decides.
         let is_next = Some(message.at) >= found.contact.last_sent && Some(message.at) >= found.contact.last_act;
-        // A status may come before the word of what was sent: nothing is accounted on it alone.
-        let is_unplaced = before.as_ref().is_none_or(|before| before.sending.is_none());
+        // What is delivered already may be what the conversation that it joins was waiting for.
+        let is_plainly_new = before.is_none() && (!message.counts() || is_next && message.delivered_at.is_none());
+        // A status may come before the word of what was sent; one without a price has placed nothing.
+        let is_new = before.as_ref().is_none_or(|before| before.sending.is_none());
         if !message.counts() {
             (message.placement, message.due_at) = (Placement::NONE, None);
         }
         match &before {
             Some(before) if !self.moves_others(&found.contact, before, &message) => {
                 let anchor = self.policy.rules.at(message.ruled_at()).anchor;
-                if message.counts() && anchor == Anchor::Delivery && message.placement.effect != Effect::Opens {
+                let is_delivered = before.delivered_at != message.delivered_at && anchor == Anchor::Delivery;
+                if message.counts() && is_delivered && message.placement.effect != Effect::Opens {
                     message.due_at = message.delivered_at;
                 }
             }
-            // What is delivered already may be what the conversation that it joins was waiting for.
-            _ if before.is_none() && (!message.counts() || is_next && message.delivered_at.is_none())
-                || is_unplaced && conversation::slips_in(&self.policy.rules, &found.contact, &message) =>
-            {
+            _ if is_plainly_new || is_new && conversation::slips_in(&self.policy.rules, &found.contact, &message) => {
                 if message.counts() {
                     conversation::enter(&self.policy.rules, &mut found.contact, &[], &mut message);
                 }
@@ -72,7 +72,7 @@ impl Applying<'_, '_> {
     }
 
     /// Whether a change of one message may change what others opened, joined or cost.
-    pub(super) fn moves_others(&self, contact: &Contact, before: &Message, after: &Message) -> bool {
+    fn moves_others(&self, contact: &Contact, before: &Message, after: &Message) -> bool {
         let rules = self.policy.rules.at(after.ruled_at());
         let was_ruled_by = self.policy.rules.at(before.ruled_at());
         let first_delivery = before.delivered_at != after.delivered_at && rules.anchor == Anchor::Delivery;

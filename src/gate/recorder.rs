@@ -114,6 +114,8 @@ struct Queue {
     bytes: usize,
     /// What one transaction takes at most.
     group: usize,
+    /// Somebody waits for all that is there, so the next one takes it all.
+    is_flushed: bool,
     stopping: bool,
     /// Somebody waits for one of them, or asked how it stands.
     is_awaited: bool,
@@ -134,6 +136,7 @@ impl Queue {
             jobs: VecDeque::new(),
             bytes: 0,
             group: GROUP_JOBS,
+            is_flushed: false,
             stopping: false,
             is_awaited: false,
             sleeps_for: None,
@@ -298,6 +301,9 @@ impl Recorder {
         if last == 0 {
             return Ok(());
         }
+        let mut queue = lock(&self.shared.queue);
+        queue.is_flushed = !queue.jobs.is_empty();
+        drop(queue);
         match self.wait(Ticket(last), within) {
             // So many came after it that it is forgotten: it was decided long before.
             Err(error) if error.code() == Code::Expired => Ok(()),
@@ -448,7 +454,8 @@ impl Worker {
             let waited = self.shared.submitted.wait_timeout(queue, left);
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        let jobs = queue.jobs.len().min(queue.group);
+        let takes_all = std::mem::take(&mut queue.is_flushed) || queue.stopping;
+        let jobs = if takes_all { queue.jobs.len() } else { queue.jobs.len().min(queue.group) };
         let group: Vec<Waiting> = queue.jobs.drain(..jobs).collect();
         // What is left of a crowd has waited for this group.
         (queue.sleeps_for, queue.is_awaited) = (None, !queue.jobs.is_empty());

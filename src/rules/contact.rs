@@ -20,7 +20,7 @@ pub struct Contact {
     pub refusals: Vec<Timestamp>,
     /// The customer's newest clicks on entry points, oldest first.
     pub clicks: Vec<Timestamp>,
-    /// The newest send that was placed in a conversation.
+    /// No message of the business that counts was sent later than this.
     pub last_sent: Option<Timestamp>,
     /// Conversations that a next send could join: a fold over the messages, kept so that reading needs no messages.
     pub conversations: Vec<Conversation>,

@@ -205,10 +205,10 @@ pub fn enter(rules: &Rules, contact: &mut Contact, acts: &[Timestamp], message: 
 pub fn slips_in(rules: &Rules, contact: &Contact, message: &Message) -> bool {
     let (rules, at) = (rules.at(message.ruled_at()), message.at);
     let is_untold = message.delivered_at.is_none() && message.reported == Reported::default();
-    let is_after_all_else = contact.conversations_since.max(contact.last_act) <= Some(at);
+    // What was at the same moment may come after it in the order of recording: what opened or ended a conversation, that is.
+    let is_after_all_else = contact.conversations_since < Some(at) && contact.last_act <= Some(at);
     // Its end may have been another one then: whatever it was, the message lies before it.
     let was_open = |open: &Conversation| at < open.expires_at.min(open.opened_at + open.lasts);
-    // What opened one at the same moment may come after it in the order of recording.
     let is_apart = |open: &Conversation| open.opened_at != at;
     let are_certain =
         contact.conversations.iter().all(|open| is_apart(open) && (at < open.opened_at || was_open(open)));
@@ -217,11 +217,10 @@ pub fn slips_in(rules: &Rules, contact: &Contact, message: &Message) -> bool {
 }
 
 /// Whether an act at this moment, which opens a window and is heard of after a later send, changes nothing for that one nor for those before it: by the
-/// act that was known they all were in a window.
+/// act that was known they all were in a window, and in whose does not matter.
 pub fn was_open_anyway(rules: &Rules, contact: &Contact, at: Timestamp) -> bool {
     let (Some(last_act), Some(last_sent)) = (contact.last_act, contact.last_sent) else { return false };
-    let lasts = rules.at(at).window.min(rules.at(last_sent).window);
-    last_act <= at && last_sent < last_act + lasts && !contact.is_refused()
+    last_act <= at && last_sent < last_act + rules.at(at).window && !contact.is_refused()
 }
 
 /// Whether the conversation that a message has joined runs from a delivery no later than the message's own, which changes nothing for others then.

@@ -33,7 +33,7 @@ pub struct Message {
     pub progress: Progress,
     /// The first `delivered` or `read`.
     pub delivered_at: Option<Timestamp>,
-    /// The customer's act in whose window it was sent, if any.
+    /// An act of the customer in whose window it was sent, if there is one: in whose does not matter.
     pub window_act: Option<Timestamp>,
     /// What the platform reported, the first report winning field by field.
     pub reported: Reported,

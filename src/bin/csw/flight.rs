@@ -16,12 +16,8 @@ pub struct Flight<'g, T> {
 impl<'g, T> Flight<'g, T> {
     /// Nothing in flight. There may be so many at once, of which half go into one transaction, so that the recorder always finds a whole group; few
     /// enough that their outcomes are remembered.
-    ///
-    /// # Errors
-    /// Why the store cannot be opened.
-    pub fn new(gate: &'g Gate, at_once: usize) -> Result<Self> {
-        gate.group_up_to(at_once / 2)?;
-        Ok(Flight { gate, tickets: VecDeque::with_capacity(at_once), at_once })
+    pub fn new(gate: &'g Gate, at_once: usize) -> Self {
+        Flight { gate, tickets: VecDeque::with_capacity(at_once), at_once }
     }
 
     /// Submits, waiting while the recorder is busy. `landed` is told of older ones as they are decided; what it returns ends all.
@@ -34,6 +30,9 @@ impl<'g, T> Flight<'g, T> {
         submit: impl Fn() -> Result<Ticket>,
         mut landed: impl FnMut(T, Result<Report>) -> Result<()>,
     ) -> Result<()> {
+        if self.tickets.is_empty() {
+            self.gate.group_up_to(self.at_once / 2)?;
+        }
         let ticket = loop {
             match submit() {
                 Err(error) if error.code() == Code::Busy && self.tickets.is_empty() => {

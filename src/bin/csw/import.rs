@@ -48,7 +48,7 @@ impl Import {
         let columns = Columns::of(rows.headers().map_err(|cause| unreadable(&cause))?);
         let columns = columns.map_err(|cause| unreadable(&cause))?;
         let mut taken = 0_u64;
-        let mut flight = Flight::new(&gate, AT_ONCE)?;
+        let mut flight = Flight::new(&gate, AT_ONCE);
         // The first that fails ends the import, and what it says is true of the rows after it.
         let landed = |(), report: Result<_>| report.map(drop);
         for row in rows.records() {

@@ -62,7 +62,7 @@ impl Ingest {
         let gate = desk.gate_to_fill()?;
         let work = Work::on_files(&self.files)?;
         let mut tally = Tally { work, began: Instant::now(), webhooks: 0, events: 0, repeated: 0, ignored: 0 };
-        let mut flight = Flight::new(&gate, AT_ONCE)?;
+        let mut flight = Flight::new(&gate, AT_ONCE);
         for file in &self.files {
             let mut documents = Documents::new(tally.work.open(file)?);
             let name: Rc<str> = input::name(file).into();
