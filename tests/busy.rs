@@ -26,8 +26,9 @@ fn what_is_heard_of_a_busy_customer_looks_at_few_of_their_messages() {
     let sent = |id, at| stated_event(EventKind::BusinessMessage, Some(id), at);
     let delivered = |id, at| stated_event(EventKind::Delivered, Some(id), at);
     let act = |at| stated_event(EventKind::CustomerMessage, Some("act"), at);
+    let unnamed_act = |at| stated_event(EventKind::CustomerMessage, None, at);
     let (amid, after) = (second(50) + Span::millis(500), second(MESSAGES + 50));
-    let rows: [(&str, &str, Vec<Event>, usize); 7] = [
+    let rows: [(&str, &str, Vec<Event>, usize); 8] = [
         ("the next send", "guide", vec![sent("new", after)], 0),
         ("a send that is heard of late", "guide", vec![sent("new", amid)], 0),
         ("a status before the word of what was sent", "guide", vec![told("new", after, None), sent("new", after)], 0),
@@ -40,6 +41,7 @@ fn what_is_heard_of_a_busy_customer_looks_at_few_of_their_messages() {
             1,
         ),
         // What could change the others is worth a look at all of them: so the test can fail.
+        ("an act without an id that is heard of late", "guide", vec![unnamed_act(amid)], MESSAGES as usize),
         ("the first delivery of the first message", "meta-2024-11", vec![delivered("0", second(0))], MESSAGES as usize),
     ];
     for (what, rules, events, most) in rows {
